@@ -1,0 +1,35 @@
+"""A function as HTTP sees it: push routes by path, and a readiness probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import flask
+
+from shared.push import Handler, handle_push
+
+READY_PATH = "/healthz"
+
+
+class Service:
+    """Answers the requests of one function.
+
+    ``GET /ready`` answers 200 once the service exists, which is when its model is loaded and its settings
+    are right: start-up probes call it. It opens no connection.
+    """
+
+    def __init__(self, routes: Mapping[str, Handler], project: str) -> None:
+        self._routes = dict(routes)
+        self._project = project
+
+    def answer(self, request: flask.Request) -> flask.Response:
+        """Answer one request: a push to a known path, or the probe."""
+        if request.path == READY_PATH and request.method == "GET":
+            return flask.Response("ready\n", mimetype="text/plain")
+        handler = self._routes.get(request.path)
+        if handler is None:
+            known = ", ".join(sorted(self._routes))
+            return flask.Response(f"nothing here; messages are pushed to {known}\n", 404, mimetype="text/plain")
+        if request.method != "POST":
+            return flask.Response("messages are pushed here by POST\n", 405, {"Allow": "POST"}, "text/plain")
+        return handle_push(request, handler, self._project)

@@ -1,0 +1,40 @@
+"""Settings read once from the environment, frozen, with errors that name the variable."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import SettingsError
+
+BucketName = Annotated[str, Field(min_length=3, max_length=222)]
+
+
+class Settings(BaseSettings):
+    """What every function needs. Each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+    database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://", description="Postgres with pgvector")]
+    google_cloud_project: Annotated[str, Field(min_length=1)]
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    database_pool_size: Annotated[int, Field(ge=1, le=64)] = 4
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: naming each variable that is missing or wrong, and why.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                for problem in error.errors(include_url=False, include_input=False)
+            ]
+            message = "these environment variables need attention: " + "; ".join(problems)
+            raise SettingsError(message) from None
