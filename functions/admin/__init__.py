@@ -1,0 +1,1 @@
+"""Admin: what people and host apps ask for over HTTP."""

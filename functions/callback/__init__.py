@@ -1,0 +1,1 @@
+"""Callback: results, ticks, dead letters, notifications."""

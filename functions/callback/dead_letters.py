@@ -1,0 +1,85 @@
+"""What the bus gave up on: kept whole for replay, and told as a failed job with its error."""
+
+from __future__ import annotations
+
+from functions.callback import store
+from shared import job_ledger
+from shared.contracts import MESSAGES, ClusterRequested, DetectRequested, Message, StorageNotification
+from shared.database import Connection, Database
+from shared.errors import Malformed, Permanent
+from shared.job_ledger import Job
+from shared.log import logger
+from shared.outbox import Outbox
+from shared.push import Delivery
+
+_PARSERS: dict[str, type[StorageNotification | Message]] = {message.topic: message for message in MESSAGES}
+_PARSERS[StorageNotification.topic] = StorageNotification
+_ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"
+
+
+class DeadLetters:
+    """The use case behind every dead-letter topic."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    def received(self, topic: str, delivery: Delivery) -> None:
+        """Keep the letter and fail the job it belongs to, or one of its own where none is open.
+
+        Raises:
+            Malformed: no such topic.
+            Retryable: the database is away.
+        """
+        parser = _PARSERS.get(topic)
+        if parser is None:
+            message = f"no topic {topic!r} is declared, so it has no dead letters"
+            raise Malformed(message)
+        problem = ""
+        content = None
+        try:
+            content = parser.parse(delivery.data, delivery.attributes)
+        except Malformed as error:
+            problem = str(error)
+        attempts = delivery.attributes.get(_ATTEMPTS, "")
+        tried = f"given up after {attempts} deliveries" if attempts else "given up by the bus"
+        with self._database.transaction() as connection:
+            job = _open_job(connection, content)
+            problem = problem or (job and store.job_error(connection, job)) or "no attempt left an error"
+            error_text = f"{tried}; the last problem: {problem}"
+            if job is not None:
+                job_ledger.fail(connection, job, "dead_letter", error_text)
+                job_id = job.id
+            else:
+                job_type = "cluster" if topic == ClusterRequested.topic else "detect"
+                job_id = store.record_unplaced_letter(
+                    connection, topic, delivery.message_id, error_text, job_type
+                )
+            store.keep_letter(
+                connection,
+                topic=topic,
+                message_id=delivery.message_id,
+                data=delivery.data,
+                attributes=delivery.attributes,
+                attempts=int(attempts) if attempts.isdigit() else None,
+                error=error_text,
+                job_id=job_id,
+            )
+        logger().error("dead letter", topic=topic, job_id=str(job_id), deliveries=attempts)
+        self._outbox.drain_quietly()
+
+
+def _open_job(connection: Connection, content: object) -> Job | None:
+    """The job that a message was about, locked, if it still waits for it."""
+    job = None
+    if isinstance(content, DetectRequested | ClusterRequested):
+        job = job_ledger.lock(connection, content.job_id)
+        if job is not None and job.run != content.run:
+            return None
+    elif isinstance(content, StorageNotification):
+        try:
+            _, media_id = content.photo_ids()
+        except Permanent:
+            return None
+        job = store.job_of_object(connection, media_id, content.generation)
+    return job if job is not None and job.status in ("pending", "processing") else None

@@ -1,0 +1,62 @@
+"""A job has finished: note it, and decide whether the event is to be clustered now."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from functions.callback import store
+from functions.callback.debounce import Decision, decide
+from functions.callback.settings import CallbackSettings
+from shared import outbox
+from shared.contracts import JobFinished, Notification
+from shared.database import Connection, Database
+from shared.log import log_context, logger
+from shared.outbox import Outbox
+
+
+class Results:
+    """The use case behind ``face-results``."""
+
+    def __init__(self, database: Database, outbox_: Outbox, settings: CallbackSettings) -> None:
+        self._database = database
+        self._outbox = outbox_
+        self._settings = settings
+
+    def finished(self, message: JobFinished) -> None:
+        """Note the outcome and look at the event's counters.
+
+        Raises:
+            Retryable: the database is away.
+        """
+        with log_context(job_id=message.job_id, event_id=message.event_id, media_id=message.media_id):
+            with self._database.transaction() as connection:
+                is_news = store.note_reported(connection, message.job_id, message.run)
+                if message.event_id is None:
+                    return
+                settled = consider_clustering(connection, message.event_id, self._settings)
+                if is_news and settled and message.job_type == "cluster" and message.status == "completed":
+                    # Told once the event has come to rest, not after every run while photos still arrive.
+                    outbox.add_message(
+                        connection,
+                        Notification(
+                            kind="clustering_finished",
+                            event_id=message.event_id,
+                            job_id=message.job_id,
+                            run=message.run,
+                        ),
+                    )
+            self._outbox.drain_quietly()
+
+
+def consider_clustering(connection: Connection, event_id: UUID, settings: CallbackSettings) -> bool:
+    """Ask for clustering if it is time. True when the event is at rest: nothing waits, nothing is to come."""
+    locked = store.lock_counters(connection, event_id, timedelta(seconds=settings.photo_grace))
+    if locked is None or not store.consents(connection, event_id):
+        return False
+    counters, now = locked
+    decision = decide(counters, now, settings.debounce())
+    if decision.request:
+        job_id = store.request_clustering(connection, event_id)
+        logger().info("clustering requested", job_id=str(job_id), changed_photos=counters.changed_photos)
+    return decision == Decision(request=False) and not counters.run_is_open and counters.waiting_photos == 0

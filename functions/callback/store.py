@@ -1,0 +1,309 @@
+"""Callback's rows: counters, clustering requests, what the sweep looks for, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from psycopg.types.json import Jsonb
+
+from functions.callback.debounce import EventCounters
+from shared import job_ledger, outbox
+from shared.contracts import ClusterRequested, DetectRequested, Message, Run
+from shared.database import Connection
+from shared.job_ledger import Job
+
+_UNPLACED_DEAD_LETTER = UUID("1d2ff2de-5f0e-4c3b-8f6e-0a7a9a1d6c55")
+
+# ---------------------------------------------------------------- debounce
+
+_LOCK_COUNTERS = """
+SELECT changed_photos, first_change_at, last_requested_at FROM event_counters
+WHERE event_id = %s FOR NO KEY UPDATE
+"""
+# A photo waits while its job is open, or, within the grace that its upload is given, while it has none yet.
+_WAITING_PHOTOS = """
+SELECT (
+    SELECT count(*) FROM ml_jobs
+    WHERE event_id = %(event_id)s AND job_type = 'detect' AND status IN ('pending', 'processing')
+) + (
+    SELECT count(*) FROM media
+    WHERE media.event_id = %(event_id)s AND media.object_generation IS NULL AND media.deleted_generation = 0
+        AND media.created_at > %(announced_after)s
+        AND NOT EXISTS (
+            SELECT FROM ml_jobs
+            WHERE ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
+        )
+) AS waiting
+"""
+_OPEN_RUN = """
+SELECT EXISTS (
+    SELECT FROM ml_jobs WHERE event_id = %s AND job_type = 'cluster' AND status IN ('pending', 'processing')
+) AS open
+"""
+_NOW = "SELECT clock_timestamp() AS now"
+_REQUEST_CLUSTERING = """
+INSERT INTO ml_jobs (job_type, event_id, released_at) VALUES ('cluster', %s, clock_timestamp()) RETURNING id, run
+"""
+_RESET_COUNTERS = """
+UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, last_requested_at = clock_timestamp()
+WHERE event_id = %s
+"""
+_CHANGED_EVENTS = "SELECT event_id FROM event_counters WHERE changed_photos > 0 ORDER BY first_change_at LIMIT %s"
+_CONSENTS = """
+SELECT face_recognition_enabled AND archived_at IS NULL AS consents FROM events WHERE id = %s
+"""
+
+
+def lock_counters(
+    connection: Connection, event_id: UUID, photo_grace: timedelta
+) -> tuple[EventCounters, datetime] | None:
+    """The event's counters, locked until the transaction ends, and the database's clock.
+
+    None when nothing was ever detected in the event.
+    """
+    row = connection.execute(_LOCK_COUNTERS, (event_id,)).fetchone()
+    if row is None:
+        return None
+    now = _one(connection, _NOW, ())["now"]
+    waiting = _one(connection, _WAITING_PHOTOS, {"event_id": event_id, "announced_after": now - photo_grace})
+    open_run = _one(connection, _OPEN_RUN, (event_id,))
+    return EventCounters(**row, waiting_photos=waiting["waiting"], run_is_open=open_run["open"]), now
+
+
+def request_clustering(connection: Connection, event_id: UUID) -> UUID:
+    """Make the clustering job, reset the counters, and put the message into the outbox."""
+    job = _one(connection, _REQUEST_CLUSTERING, (event_id,))
+    connection.execute(_RESET_COUNTERS, (event_id,))
+    outbox.add_message(connection, ClusterRequested(job_id=job["id"], run=job["run"], event_id=event_id))
+    job_id: UUID = job["id"]
+    return job_id
+
+
+def changed_events(connection: Connection, limit: int) -> list[UUID]:
+    """Events whose faces changed since clustering was last asked for, longest waiting first."""
+    return [row["event_id"] for row in connection.execute(_CHANGED_EVENTS, (limit,)).fetchall()]
+
+
+def consents(connection: Connection, event_id: UUID) -> bool:
+    """Whether the event's faces may be processed."""
+    row = connection.execute(_CONSENTS, (event_id,)).fetchone()
+    return bool(row and row["consents"])
+
+
+# ---------------------------------------------------------------- results
+
+_REPORTED = """
+UPDATE ml_jobs SET reported_at = clock_timestamp() WHERE id = %s AND run = %s AND reported_at IS NULL
+    AND status IN ('completed', 'failed')
+"""
+
+
+def note_reported(connection: Connection, job_id: UUID, run: Run) -> bool:
+    """Note that callback has heard of this outcome; False when it had before, or the job went on since."""
+    return connection.execute(_REPORTED, (job_id, run)).rowcount == 1
+
+
+# ---------------------------------------------------------------- sweep
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job that the sweep found waiting."""
+
+    job: Job
+    priority: str
+
+
+_STUCK = """
+SELECT id FROM ml_jobs
+WHERE (status = 'processing' AND started_at < clock_timestamp() - %(after)s)
+    OR (status = 'pending' AND released_at < clock_timestamp() - %(after)s)
+ORDER BY created_at LIMIT %(limit)s
+"""
+_BACK_TO_PENDING = "UPDATE ml_jobs SET status = 'pending', released_at = clock_timestamp() WHERE id = %s"
+_STILL_STUCK = """
+SELECT coalesce(
+    CASE status WHEN 'processing' THEN started_at WHEN 'pending' THEN released_at END
+        < clock_timestamp() - %(after)s, false) AS stuck
+FROM ml_jobs WHERE id = %(id)s
+"""
+# Announced photos whose upload message never came: looked at once the grace is over.
+_PHOTOS_WITHOUT_JOB = """
+INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, released_at)
+SELECT 'detect', media.event_id, ARRAY[media.id], coalesce(media.object_generation, 0), clock_timestamp()
+FROM media JOIN events ON events.id = media.event_id
+WHERE media.object_name IS NOT NULL AND media.bucket IS NOT NULL
+    AND media.deleted_generation < coalesce(media.object_generation, 1)
+    AND media.created_at < clock_timestamp() - %(grace)s
+    AND events.face_recognition_enabled AND events.archived_at IS NULL
+    AND NOT EXISTS (
+        SELECT FROM ml_jobs
+        WHERE ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
+    )
+ORDER BY media.created_at LIMIT %(limit)s
+ON CONFLICT DO NOTHING
+RETURNING id, run, event_id, media_ids[1] AS media_id
+"""
+_WAITING_LOW_PRIORITY = """
+SELECT id, run, event_id, media_ids[1] AS media_id FROM ml_jobs
+WHERE job_type = 'detect' AND status = 'pending' AND released_at IS NULL AND event_id IS NOT NULL
+    AND (priority <> 'low' OR NOT EXISTS (
+        SELECT FROM ml_jobs AS other WHERE other.job_type = 'detect' AND (
+            (other.status = 'processing')
+            OR (other.status = 'pending' AND (other.priority <> 'low' OR other.released_at IS NOT NULL))
+        )
+    ))
+ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at
+LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+"""
+_RELEASED = "UPDATE ml_jobs SET released_at = clock_timestamp() WHERE id = ANY(%s)"
+
+
+def stuck_jobs(connection: Connection, after: timedelta, limit: int) -> list[UUID]:
+    """Jobs that nobody has moved for longer than ``after``, oldest first."""
+    rows = connection.execute(_STUCK, {"after": after, "limit": limit}).fetchall()
+    return [row["id"] for row in rows]
+
+
+def is_still_stuck(connection: Connection, job: Job, after: timedelta) -> bool:
+    """Look again at a job that is now locked."""
+    return bool(_one(connection, _STILL_STUCK, {"id": job.id, "after": after})["stuck"])
+
+
+def ask_again(connection: Connection, job: Job) -> None:
+    """Give the job's message to the bus once more. The run stays: an older message does the same work."""
+    connection.execute(_BACK_TO_PENDING, (job.id,))
+    if job.event_id is None:
+        return
+    message: Message
+    if job.job_type == "cluster":
+        message = ClusterRequested(job_id=job.id, run=job.run, event_id=job.event_id)
+    elif job.media_id is not None:
+        message = DetectRequested(job_id=job.id, run=job.run, event_id=job.event_id, media_id=job.media_id)
+    else:
+        return
+    outbox.add_message(connection, message)
+
+
+def request_photos_without_job(connection: Connection, grace: timedelta, limit: int) -> int:
+    """Make jobs for announced photos whose upload message never came; returns how many."""
+    rows = connection.execute(_PHOTOS_WITHOUT_JOB, {"grace": grace, "limit": limit}).fetchall()
+    for row in rows:
+        outbox.add_message(connection, _request_of(row))
+    return len(rows)
+
+
+def release_waiting(connection: Connection, limit: int) -> int:
+    """Give waiting jobs to the bus: low priority only while nothing else is to be detected anywhere."""
+    rows = connection.execute(_WAITING_LOW_PRIORITY, {"limit": limit}).fetchall()
+    for row in rows:
+        outbox.add_message(connection, _request_of(row))
+    connection.execute(_RELEASED, ([row["id"] for row in rows],))
+    return len(rows)
+
+
+def _request_of(row: Mapping[str, Any]) -> DetectRequested:
+    return DetectRequested(
+        job_id=row["id"], run=row["run"], event_id=row["event_id"], media_id=row["media_id"]
+    )
+
+
+# ---------------------------------------------------------------- dead letters
+
+_KEEP_LETTER = """
+INSERT INTO dead_letters (topic, message_id, data, attributes, delivery_attempts, error, job_id)
+VALUES (%(topic)s, %(message_id)s, %(data)s, %(attributes)s, %(attempts)s, %(error)s, %(job_id)s)
+ON CONFLICT (topic, message_id) DO NOTHING
+"""
+_JOB_ERROR = "SELECT error FROM ml_jobs WHERE id = %s"
+_JOB_OF_OBJECT = """
+SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %s
+    AND object_generation = %s
+"""
+_UNPLACED = """
+INSERT INTO ml_jobs (id, job_type, event_id, status, error_code, error, result, started_at, completed_at)
+VALUES (%(id)s, %(job_type)s, NULL, 'failed', 'dead_letter', %(error)s, %(result)s, now(), now())
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+def job_of_object(connection: Connection, media_id: UUID, generation: int) -> Job | None:
+    """The detect job of an object's generation, locked; None when there is none."""
+    row = connection.execute(_JOB_OF_OBJECT, (media_id, generation)).fetchone()
+    return job_ledger.lock(connection, row["id"]) if row else None
+
+
+def job_error(connection: Connection, job: Job) -> str | None:
+    """Why the job's last attempt failed, where a function could note it."""
+    error: str | None = _one(connection, _JOB_ERROR, (job.id,))["error"]
+    return error
+
+
+def record_unplaced_letter(
+    connection: Connection, topic: str, message_id: str, error: str, job_type: str
+) -> UUID:
+    """A failed job for a dead letter that no open job belongs to; the same one for the same message."""
+    job_id = uuid5(_UNPLACED_DEAD_LETTER, f"{topic}/{message_id}")
+    connection.execute(
+        _UNPLACED,
+        {
+            "id": job_id,
+            "job_type": job_type,
+            "error": error,
+            "result": Jsonb({"topic": topic, "message_id": message_id}),
+        },
+    )
+    return job_id
+
+
+def keep_letter(
+    connection: Connection,
+    *,
+    topic: str,
+    message_id: str,
+    data: bytes,
+    attributes: Mapping[str, str],
+    attempts: int | None,
+    error: str,
+    job_id: UUID,
+) -> None:
+    """Keep the message whole, for replay; once."""
+    connection.execute(
+        _KEEP_LETTER,
+        {
+            "topic": topic,
+            "message_id": message_id,
+            "data": data,
+            "attributes": Jsonb(dict(attributes)),
+            "attempts": attempts,
+            "error": error,
+            "job_id": job_id,
+        },
+    )
+
+
+# ---------------------------------------------------------------- notifications
+
+_OUTCOME = """
+SELECT events.language, cluster_runs.persons
+FROM cluster_runs JOIN events ON events.id = cluster_runs.event_id
+WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s
+"""
+
+
+def run_outcome(connection: Connection, job_id: UUID, run: Run, event_id: UUID) -> tuple[str, int] | None:
+    """The event's language and how many persons the run found; None when either is gone."""
+    row = connection.execute(_OUTCOME, (job_id, run, event_id)).fetchone()
+    return (row["language"], row["persons"]) if row else None
+
+
+def _one(connection: Connection, statement: str, values: Any) -> dict[str, Any]:  # noqa: ANN401
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        message = "a statement that always answers did not"
+        raise RuntimeError(message)
+    return row

@@ -1,0 +1,90 @@
+"""The tick: whatever was left over is picked up here. Safe to run at any time, any number of times at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from functions.callback import store
+from functions.callback.results import consider_clustering
+from functions.callback.settings import CallbackSettings
+from shared import job_ledger
+from shared.database import Database
+from shared.log import logger
+from shared.outbox import Outbox
+
+# Bounds one tick; the next one goes on.
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a tick found to do."""
+
+    outbox_entries: int
+    stuck_jobs: int
+    photos_without_job: int
+    released_jobs: int
+    clustering_requests: int
+
+
+class Sweep:
+    """The use case behind ``ticks``."""
+
+    def __init__(self, database: Database, outbox: Outbox, settings: CallbackSettings) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._settings = settings
+
+    def tick(self) -> Swept:
+        """Drain the outbox, look after stuck jobs, forgotten photos and waiting jobs, and run the debounce.
+
+        Raises:
+            Retryable: the database is away.
+        """
+        drained = self._outbox.drain()
+        stuck = self._look_after_stuck_jobs()
+        with self._database.transaction() as connection:
+            grace = timedelta(seconds=self._settings.photo_grace)
+            forgotten = store.request_photos_without_job(connection, grace, _BATCH)
+        with self._database.transaction() as connection:
+            released = store.release_waiting(connection, self._settings.low_priority_batch)
+        requests = self._debounce()
+        swept = Swept(drained, stuck, forgotten, released, requests)
+        if swept != Swept(0, 0, 0, 0, 0):
+            logger().info("swept", **vars(swept))
+        self._outbox.drain_quietly()
+        return swept
+
+    def _look_after_stuck_jobs(self) -> int:
+        after = timedelta(seconds=self._settings.job_stuck_after)
+        with self._database.transaction() as connection:
+            found = store.stuck_jobs(connection, after, _BATCH)
+        return sum(self._look_after(job_id, after) for job_id in found)
+
+    def _look_after(self, job_id: UUID, after: timedelta) -> bool:
+        """Ask for the job again, or give it up when it was tried often enough."""
+        with self._database.transaction() as connection:
+            job = job_ledger.lock(connection, job_id)
+            if job is None or not store.is_still_stuck(connection, job, after):
+                return False
+            if job.attempts < self._settings.job_max_attempts:
+                store.ask_again(connection, job)
+                logger().warning("a stuck job is asked for again", job_id=str(job_id), attempts=job.attempts)
+            else:
+                last = store.job_error(connection, job) or "no attempt left an error"
+                reason = f"given up after {job.attempts} attempts that did not end; the last: {last}"
+                job_ledger.fail(connection, job, "stuck", reason)
+                logger().error("a stuck job is given up", job_id=str(job_id), attempts=job.attempts)
+            return True
+
+    def _debounce(self) -> int:
+        with self._database.transaction() as connection:
+            events = store.changed_events(connection, _BATCH)
+        before = len(events)
+        for event_id in events:
+            with self._database.transaction() as connection:
+                consider_clustering(connection, event_id, self._settings)
+        with self._database.transaction() as connection:
+            return before - len(set(events) & set(store.changed_events(connection, _BATCH)))
