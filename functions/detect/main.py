@@ -1,0 +1,52 @@
+"""Detect's push entry: messages about photos come in, each leaves its faces in the database."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import flask
+import functions_framework
+
+from functions.detect import packs
+from functions.detect.engine import Engine
+from functions.detect.pipeline import Detection
+from functions.detect.settings import DetectSettings
+from shared.contracts import DetectRequested, StorageNotification
+from shared.database import Database
+from shared.log import configure_logging, logger
+from shared.outbox import Outbox
+from shared.publish import PubSubPublisher
+from shared.push import Delivery, Handler
+from shared.service import Service
+from shared.storage import CloudStorage
+
+
+@cache
+def service() -> Service:
+    """Everything this process needs, made on the first request (a worker forks after import)."""
+    settings = DetectSettings.from_environment()
+    configure_logging("detect", settings.log_level)
+    pack = packs.find(settings.face_pack)
+    directory = packs.verify(pack, settings.face_model_dir)
+    logger().info("model pack", pack=pack.name, model=pack.model_id, licence=pack.licence, notice=pack.notice)
+    engine = Engine(directory, threads=settings.face_threads or len(os.sched_getaffinity(0)))
+    database = Database(settings.database_url, pool_size=settings.database_pool_size)
+    objects = CloudStorage(settings.google_cloud_project)
+    outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project), objects)
+    detection = Detection(database, objects, outbox, engine, pack.model_id, settings)
+
+    def uploaded(delivery: Delivery) -> None:
+        detection.uploaded(StorageNotification.parse(delivery.data, delivery.attributes))
+
+    def requested(delivery: Delivery) -> None:
+        detection.requested(DetectRequested.parse(delivery.data, delivery.attributes))
+
+    routes: dict[str, Handler] = {"/media-uploads": uploaded, "/detect-requests": requested}
+    return Service(routes, settings.google_cloud_project)
+
+
+@functions_framework.http
+def main(request: flask.Request) -> flask.Response:
+    """The function: ``POST /media-uploads``, ``POST /detect-requests``, ``GET /ready``."""
+    return service().answer(request)

@@ -1,0 +1,23 @@
+"""What detect reads from its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.settings import BucketName, Settings
+
+
+class DetectSettings(Settings):
+    """Each field is the environment variable of the same name in capitals."""
+
+    photos_bucket: BucketName
+    derived_bucket: BucketName
+    face_pack: Literal["buffalo_l", "auraface", "mini"] = "buffalo_l"
+    # Folder that holds models/{pack}/*.onnx; in the image the pack is baked in here.
+    face_model_dir: Path = Path(".trombi")
+    face_threads: Annotated[int, Field(ge=0, le=256, description="0: one per core")] = 0
+    max_photo_bytes: Annotated[int, Field(ge=1)] = 100 * 2**20
+    max_photo_pixels: Annotated[int, Field(ge=1)] = 100_000_000
