@@ -1,0 +1,31 @@
+"""``make schema``: replay the migrations in an embedded Postgres of its own and write ``sql/schema.sql``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from local.migrate import SCHEMA, dump_schema, migrate
+from local.postgres import database_url, postgres_process
+from local.processes import Supervisor
+from local.state import State
+
+
+def main() -> None:
+    """Write the schema file."""
+    with tempfile.TemporaryDirectory(prefix="trombi-schema-") as folder:
+        state = State(Path(folder))
+        state.lock()
+        supervisor = Supervisor(state.directory / "logs", lambda _: None)
+        port = state.ports("postgres")["postgres"]
+        try:
+            supervisor.start(postgres_process("postgres", port, state.directory, lambda _: None, fast=True))
+            migrate(database_url(port))
+            dump_schema(database_url(port), SCHEMA)
+        finally:
+            supervisor.stop()
+            state.release()
+
+
+if __name__ == "__main__":
+    main()

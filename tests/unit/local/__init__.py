@@ -1,0 +1,1 @@
+"""The emulated cloud's pure parts."""
