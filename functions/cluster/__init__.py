@@ -1,0 +1,1 @@
+"""Cluster: groups the faces of an event by person."""

@@ -1,0 +1,199 @@
+"""The exact spanning tree of distinct rows, from one pass over the blocks of the similarity matrix.
+
+A rough tree (:mod:`functions.cluster.scout`) bounds every core distance and every bottleneck from above. An edge
+heavier than the bottleneck of its ends is in no minimum spanning tree (it is the heaviest of a cycle), and a neighbour
+farther than the bound of a core distance does not define it. So from each block of products only the few pairs within
+the bounds are taken out, with an allowance for float32 rounding; those are measured in float64, and the tree is built
+from them. Memory is a block per thread, the pairs taken out, and a copy of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from functions.cluster.block_runner import BlockRunner, block_bounds, block_pairs
+from functions.cluster.edges import Edges, measured_exactly, nearest_by_weight, ranks
+from functions.cluster.scout import Bounds
+from functions.cluster.trees import bottlenecks, chain_of_tree, prim, spanning_forest
+
+
+@dataclass(frozen=True)
+class Problem:
+    """n distinct rows, some of which occur several times.
+
+    ``rows`` float32[n, d] of length 1; ``copies`` int64[n], how often each occurs; ``wanted`` int64[n], the how-manieth
+    nearest other occurrence gives its core distance, 0 where its own copies suffice.
+    """
+
+    rows: NDArray[np.float32]
+    copies: NDArray[np.int64]
+    wanted: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """The number of distinct rows."""
+        return self.rows.shape[0]
+
+    @property
+    def wanted_rows(self) -> NDArray[np.int64]:
+        """As ``wanted``, where every distinct other row counts once: gives upper bounds of the core distances."""
+        return np.minimum(self.wanted, self.size - 1)
+
+    @property
+    def rounding(self) -> float:
+        """The most by which a float32 product of two of the rows may differ from the true one, however summed.
+
+        ``d`` products and sums round by 2**-24 each (Higham, Accuracy and Stability of Numerical Algorithms, 3.1),
+        the rows' own rounding adds a few units.
+        """
+        return (self.rows.shape[1] + 8) * 2.0**-24
+
+
+@dataclass(frozen=True)
+class ExactTree:
+    """The minimum spanning tree of n distinct rows, and their core distances.
+
+    ``left``, ``right`` int64[n-1]; ``distance`` float64[n-1], cosine distances; ``core`` float64[n].
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    core: NDArray[np.float64]
+
+
+def exact_tree(problem: Problem, bounds: Bounds, runner: BlockRunner, block_rows: int) -> ExactTree:
+    """The minimum spanning tree of the mutual reachability graph of the rows, given bounds of it.
+
+    Of equally heavy edges the shorter one is taken, then the one of lower row numbers.
+    """
+    order = bounds.chain.order
+    blocks = _chain_blocks(problem, bounds, block_rows)
+    found = [bounds.edges]
+    for _, pairs in runner.run(_pairs_within, blocks, block_pairs(len(blocks))):
+        found.append(Edges(order[pairs.left], order[pairs.right], pairs.distance))
+    return tree_of_pairs(problem, Edges.concatenated(found))
+
+
+def dense_pairs(problem: Problem) -> Edges:
+    """The pairs :func:`tree_of_pairs` needs, from the whole similarity matrix at once: for a few thousand rows."""
+    # The copy of one operand keeps BLAS off its symmetric kernel, which crashes on large inputs in some builds.
+    products = problem.rows @ problem.rows.copy().T
+    np.fill_diagonal(products, -np.inf)
+    place = problem.size - np.maximum(problem.wanted_rows, 1)
+    ranked = np.partition(products, np.unique(place), axis=1)
+    core = np.where(problem.wanted > 0, 1.0 - ranked[np.arange(problem.size), place], 0.0).astype(np.float32)
+    weights = np.maximum(np.maximum(1.0 - products, core), core[:, None])
+    order, _, gap = prim(weights)
+    slack = np.float32(2.0 * problem.rounding)
+    block = _Block(0, 0, problem.rows, core[order] + slack, gap + slack, np.zeros(1, dtype=np.float32))
+    products = products[order[:, None], order]
+    pairs = _taken(products, _near_within(products, block), 0, 0)
+    return Edges(order[pairs.left], order[pairs.right], pairs.distance)
+
+
+def tree_of_pairs(problem: Problem, pairs: Edges) -> ExactTree:
+    """The minimum spanning tree, given pairs among which are all of its edges and all that define core distances."""
+    core = _core_distances(problem, pairs)
+    candidates = _lightest(problem, pairs, core)
+    distance = measured_exactly(problem.rows, candidates.left, candidates.right)
+    weight = np.maximum(distance, np.maximum(core[candidates.left], core[candidates.right]))
+    rank = np.empty(weight.size, dtype=np.int64)
+    rank[np.lexsort((candidates.right, candidates.left, distance, weight))] = np.arange(weight.size)
+    chosen = spanning_forest(problem.size, candidates.left, candidates.right, rank)
+    return ExactTree(candidates.left[chosen], candidates.right[chosen], distance[chosen], core)
+
+
+def _core_distances(problem: Problem, pairs: Edges) -> NDArray[np.float64]:
+    """Core distances in float64: the nearest pairs of each row, as float32 has them and rounding may hide, measured."""
+    row = np.concatenate([pairs.left, pairs.right])
+    other = np.concatenate([pairs.right, pairs.left])
+    distance = np.concatenate([pairs.distance, pairs.distance])
+    key, first = np.unique(row * problem.size + other, return_index=True)
+    row, other, distance = key // problem.size, key % problem.size, distance[first]
+    rough = nearest_by_weight(row, distance, np.ones(row.size, dtype=np.int64), problem.wanted_rows)
+    near = np.flatnonzero(distance <= rough[row] + 2.0 * problem.rounding)
+    row, other = row[near], other[near]
+    exact = measured_exactly(problem.rows, np.minimum(row, other), np.maximum(row, other))
+    return nearest_by_weight(row, exact, problem.copies[other], problem.wanted).astype(np.float64)
+
+
+def _lightest(problem: Problem, pairs: Edges, core: NDArray[np.float64]) -> Edges:
+    """The pairs, each once, that are in a minimum spanning tree as far as float32 can tell."""
+    pairs = pairs.distinct(problem.size)
+    weight = pairs.weight(core)
+    tree = spanning_forest(problem.size, pairs.left, pairs.right, ranks(weight))
+    chain = chain_of_tree(pairs.left[tree], pairs.right[tree], weight[tree])
+    return pairs.chosen(weight <= bottlenecks(chain, pairs.left, pairs.right) + 2.0 * problem.rounding)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Rows that follow each other in the chain, and how far away a row may be to be of interest to them.
+
+    ``number`` of the block and the place of its first row, ``begin``; ``reach`` float32[m], the bound of each core
+    distance; ``gap`` float32[m-1], between each row and the next; ``bridge`` float32[blocks], the largest gap on the
+    way from this block's last row to the first of each later block.
+    """
+
+    number: int
+    begin: int
+    rows: NDArray[np.float32]
+    reach: NDArray[np.float32]
+    gap: NDArray[np.float32]
+    bridge: NDArray[np.float32]
+
+
+def _chain_blocks(problem: Problem, bounds: Bounds, block_rows: int) -> list[_Block]:
+    """The rows in the order of the chain, in blocks; distances allow for rounding on both sides of a comparison."""
+    order = bounds.chain.order
+    gap = (bounds.chain.gap + 2.0 * problem.rounding).astype(np.float32)
+    reach = bounds.core[order] + np.float32(2.0 * problem.rounding)
+    cuts = block_bounds(problem.size, block_rows)
+    rows = problem.rows[order]
+    blocks = []
+    for number, (begin, end) in enumerate(cuts):
+        bridge = np.zeros(len(cuts), dtype=np.float32)
+        for later in range(number + 1, len(cuts)):
+            previous = bridge[later - 1] if later > number + 1 else np.float32(0.0)
+            since = cuts[later - 1][0] if later > number + 1 else end - 1
+            bridge[later] = max(previous, gap[since : cuts[later][0]].max())
+        blocks.append(_Block(number, begin, rows[begin:end], reach[begin:end], gap[begin : end - 1], bridge))
+    return blocks
+
+
+def _pairs_within(left: _Block, right: _Block) -> Edges:
+    """The pairs between two blocks that are near enough to matter; rows by their place in the chain."""
+    if left.number == right.number:
+        products = left.rows @ left.rows.copy().T
+        mask = _near_within(products, left)
+    else:
+        products = left.rows @ right.rows.T
+        onward = np.maximum.accumulate(np.append(left.gap, np.float32(0.0))[::-1])[::-1]
+        allowed_left = np.maximum(np.maximum(left.reach, onward), left.bridge[right.number])
+        allowed_right = np.maximum(right.reach, np.maximum.accumulate(np.append(np.float32(0.0), right.gap)))
+        mask = products >= (1.0 - allowed_left)[:, None]
+        mask |= products >= 1.0 - allowed_right
+    return _taken(products, mask, left.begin, right.begin)
+
+
+def _near_within(products: NDArray[np.float32], block: _Block) -> NDArray[np.bool_]:
+    """Which pairs of one block (row before column) are near enough."""
+    count = products.shape[0]
+    allowed = np.zeros((count, count), dtype=np.float32)
+    allowed[:, 1:] = block.gap
+    allowed = np.triu(allowed, 1)
+    np.maximum.accumulate(allowed, axis=1, out=allowed)
+    np.maximum(allowed, block.reach[:, None], out=allowed)
+    np.maximum(allowed, block.reach, out=allowed)
+    return np.triu(products >= 1.0 - allowed, 1)
+
+
+def _taken(products: NDArray[np.float32], mask: NDArray[np.bool_], row: int, column: int) -> Edges:
+    places = np.flatnonzero(mask)
+    rows, columns = np.divmod(places, products.shape[1])
+    distance = np.maximum(1.0 - products.ravel()[places], 0.0)
+    return Edges(rows + row, columns + column, distance)

@@ -1,0 +1,33 @@
+"""The parts of the ``hdbscan`` package that follow the spanning tree. The only module that imports it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hdbscan._hdbscan_linkage import label
+from hdbscan.hdbscan_ import _tree_to_labels
+from numpy.typing import NDArray
+
+
+def single_linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The dendrogram of a spanning tree, in scipy's linkage format, float64[n-1, 4].
+
+    ``edges`` is float64[n-1, 3], rows of (point, point, weight) in the order in which they merge.
+    """
+    return np.asarray(label(np.ascontiguousarray(edges, dtype=np.float64)))
+
+
+def select_clusters(
+    linkage: NDArray[np.float64], min_cluster_size: int, cluster_selection_epsilon: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Condense a dendrogram and select clusters by excess of mass, then by epsilon.
+
+    Returns labels int64[n] (-1 for noise) and membership probabilities float64[n] in [0, 1].
+    """
+    labels, probabilities, *_ = _tree_to_labels(
+        None,
+        linkage,
+        min_cluster_size,
+        cluster_selection_method="eom",
+        cluster_selection_epsilon=float(cluster_selection_epsilon),
+    )
+    return np.asarray(labels, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)

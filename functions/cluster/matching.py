@@ -1,0 +1,172 @@
+"""Which existing person each cluster is: human decisions first, then the vote of the faces already assigned.
+
+Persons are numbered 0..p-1 here, faces are rows 0..n-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from functions.cluster.centroids import centroids
+
+NOBODY = -1
+
+Ints = NDArray[np.int64]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds before the run, by face and by person.
+
+    ``person``: int64[n], the person each face is in, or -1. ``anchored``: bool[n], faces that stay where they are.
+    ``held``: bool[p], persons that are linked, invited or ignored. ``apart``: pairs of persons (smaller number first)
+    that a human told apart.
+    """
+
+    person: Ints
+    anchored: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    apart: AbstractSet[Pair]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Clusters after human decisions: ``group`` int64[n], -1 for noise; ``person`` int64[g], each group's person.
+
+    Numbers from p on are persons that do not exist yet.
+    """
+
+    group: Ints
+    person: Ints
+
+
+def match_groups(
+    embeddings: NDArray[np.float32], labels: NDArray[np.integer], standing: Standing, min_overlap: float
+) -> Groups:
+    """Split clusters where human decisions say so, and give each resulting group its person.
+
+    A group with anchored faces is their person. The others are matched one-to-one to the persons left over, so that
+    as many faces as possible stay where they are (``min_overlap`` is the part of the smaller side they must share);
+    a fragment most of whose faces come from one person stays with it; the rest are new persons.
+    """
+    group, owner = _split_by_owners(embeddings, labels, standing)
+    person_count = standing.held.shape[0]
+    person = owner.copy()
+    free = np.flatnonzero(owner == NOBODY)
+    votes = _votes(group, standing)
+    if free.size and votes.size:
+        claimable = ~standing.held
+        claimable[owner[owner != NOBODY]] = False
+        for matched, heir in _one_to_one(votes, group, standing, free, claimable, min_overlap):
+            person[matched] = heir
+        _keep_fragments(person, votes, group, standing)
+    unknown = np.flatnonzero(person == NOBODY)
+    person[unknown] = person_count + np.arange(unknown.size)
+    return Groups(group=group, person=person)
+
+
+def _split_by_owners(
+    embeddings: NDArray[np.float32], labels: NDArray[np.integer], standing: Standing
+) -> tuple[Ints, Ints]:
+    """Groups with at most one owner each: int64[n] group of each face, int64[g] owner of each group or -1."""
+    group = np.full(labels.shape[0], NOBODY, dtype=np.int64)
+    owners: list[int] = []
+    for label in range(int(labels.max(initial=NOBODY)) + 1):
+        members = np.flatnonzero(labels == label)
+        if not members.size:
+            continue
+        parties = _parties(members, standing)
+        if len(parties) <= 1:
+            group[members] = len(owners)
+            owners.append(parties[0] if parties else NOBODY)
+            continue
+        part = np.searchsorted(parties, standing.person[members])
+        known = np.isin(standing.person[members], parties)
+        centres = centroids(embeddings[members], np.where(known, part, NOBODY), len(parties))
+        part = np.where(known, part, (embeddings[members] @ centres.T).argmax(axis=1))
+        group[members] = len(owners) + part
+        # A person without anchored faces is no owner: its part is matched by vote, like any cluster.
+        owners.extend(parties)
+    return group, np.array(owners, dtype=np.int64)
+
+
+def _parties(members: Ints, standing: Standing) -> list[int]:
+    """The persons, ascending, among whom a cluster is divided; empty when no human decision touches it.
+
+    These are the persons of its anchored faces, and beside them the persons that a human told apart from another one
+    in the cluster, or that share it with a held person (whose faces nobody joins without being asked).
+    """
+    present = {int(person) for person in standing.person[members]} - {NOBODY}
+    owners = {int(person) for person in standing.person[members[standing.anchored[members]]]}
+    parties = set(owners)
+    if any(standing.held[owner] for owner in owners):
+        parties |= present
+    if len(present) > 1 and standing.apart:
+        for pair in standing.apart:
+            if pair[0] in present and pair[1] in present:
+                parties |= set(pair)
+    return sorted(parties)
+
+
+def _votes(group: Ints, standing: Standing) -> Ints:
+    """How many faces of each person each group holds: int64[v, 3], rows of (group, person, faces)."""
+    voting = (group != NOBODY) & (standing.person != NOBODY)
+    pairs, count = np.unique(np.column_stack([group[voting], standing.person[voting]]), axis=0, return_counts=True)
+    return np.column_stack([pairs.reshape(-1, 2), count]).astype(np.int64)
+
+
+def _one_to_one(
+    votes: Ints,
+    group: Ints,
+    standing: Standing,
+    free: Ints,
+    claimable: NDArray[np.bool_],
+    min_overlap: float,
+) -> list[Pair]:
+    """The assignment of free groups to claimable persons that keeps most faces in place; pairs (group, person)."""
+    open_votes = votes[np.isin(votes[:, 0], free) & claimable[votes[:, 1]]]
+    if not open_votes.size:
+        return []
+    group_sizes = np.bincount(group[group != NOBODY])
+    person_sizes = np.bincount(standing.person[standing.person != NOBODY], minlength=claimable.shape[0])
+    offset = int(group_sizes.shape[0])
+    nodes = offset + claimable.shape[0]
+    adjacency = coo_array((open_votes[:, 2], (open_votes[:, 0], open_votes[:, 1] + offset)), shape=(nodes, nodes))
+    # Groups and persons that share no face cannot be matched: each connected part is its own small problem.
+    _, part = connected_components(adjacency, directed=False)
+    part_of_vote = part[open_votes[:, 0]]
+    order = np.argsort(part_of_vote, kind="stable")
+    pairs: list[Pair] = []
+    for rows in np.split(order, np.flatnonzero(np.diff(part_of_vote[order])) + 1):
+        problem = open_votes[rows]
+        groups, row = np.unique(problem[:, 0], return_inverse=True)
+        persons, column = np.unique(problem[:, 1], return_inverse=True)
+        shared = np.zeros((groups.size, persons.size))
+        shared[row, column] = problem[:, 2]
+        for i, j in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+            smaller = min(group_sizes[groups[i]], person_sizes[persons[j]])
+            if shared[i, j] > 0 and shared[i, j] >= min_overlap * smaller:
+                pairs.append((int(groups[i]), int(persons[j])))
+    return pairs
+
+
+def _keep_fragments(person: Ints, votes: Ints, group: Ints, standing: Standing) -> None:
+    """A group without a person, at least half of whose faces come from one person, stays with that one (in place).
+
+    So a person that HDBSCAN breaks in two stays whole; taking it apart is for humans.
+    """
+    group_sizes = np.bincount(group[group != NOBODY])
+    for orphan in np.flatnonzero(person == NOBODY):
+        shares = votes[votes[:, 0] == orphan]
+        if shares.size:
+            _, origin, faces = shares[shares[:, 2].argmax()]
+            if not standing.held[origin] and 2 * faces >= group_sizes[orphan]:
+                person[orphan] = origin

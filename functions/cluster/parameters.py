@@ -1,0 +1,72 @@
+"""The parameters of one clustering run, all in one frozen value that the run's report can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+
+@dataclass(frozen=True)
+class ClusterParameters:
+    """HDBSCAN, the face rules after it, and how persons are kept. Similarities are cosines in [-1, 1].
+
+    A face rule that is None is switched off; with all of them off (:meth:`without_rules`) the labels are
+    HDBSCAN's own. The similarities are calibrated on simulated ArcFace statistics (docs/clustering.md).
+    """
+
+    min_cluster_size: int = 3
+    """The fewest faces HDBSCAN calls a cluster; at least 2."""
+    min_samples: int = 2
+    """The core distance of a face is that to its ``min_samples``-th nearest other face; at least 1."""
+    cluster_selection_epsilon: float = 0.4
+    """Clusters that are nearer than this cosine distance are not told apart."""
+
+    max_distance: float | None = 0.65
+    """The cap: faces hold together only by mutual reachability distances up to this (CLUSTER_MAX_DISTANCE)."""
+    conflict_similarity: float | None = 0.4
+    """A cluster with several pairs of faces from one photo is built anew: average linkage down to this similarity,
+    never joining faces of one photo. None leaves two faces of one photo together."""
+    join_similarity: float | None = 0.35
+    """A face in no cluster joins the nearest one when at least this similar to it (CLUSTER_JOIN_SIMILARITY)."""
+    join_margin: float = 0.05
+    """… and by this much more similar than to the second nearest."""
+    pair_similarity: float | None = 0.5
+    """Two left-over faces, each the other's nearest, are a person of two from this similarity (CLUSTER_PAIRS)."""
+
+    seed_min_size_px: float | None = 20.0
+    """Smaller faces, by the shorter side of the box in pixels, do not seed clusters."""
+    seed_min_sharpness: float | None = None
+    """Blurrier faces, by the detector's sharpness measure, do not seed clusters."""
+    seed_max_yaw: float | None = 75.0
+    """Faces turned further sideways, in degrees, do not seed clusters."""
+    seed_max_pitch: float | None = 60.0
+    """Faces turned further up or down, in degrees, do not seed clusters."""
+
+    keep_similarity: float = 0.3
+    """A face that HDBSCAN leaves out stays in its person while at least this similar to it."""
+    keep_bonus: float = 0.08
+    """A face changes person only for one that is by more than this more similar."""
+    min_overlap: float = 0.3
+    """A cluster inherits a person when it shares this part of the smaller of the two."""
+    suggestion_similarity: float = 0.35
+    """A new face is suggested to a linked, invited or ignored person from this similarity."""
+    merge_similarity: float = 0.5
+    """Two persons that never share a photo are suggested for merging from this similarity."""
+
+    def without_rules(self) -> Self:
+        """The same HDBSCAN with every face rule switched off."""
+        return replace(
+            self,
+            max_distance=None,
+            conflict_similarity=None,
+            join_similarity=None,
+            pair_similarity=None,
+            seed_min_size_px=None,
+            seed_min_sharpness=None,
+            seed_max_yaw=None,
+            seed_max_pitch=None,
+        )
+
+
+DEFAULTS = ClusterParameters()
+"""The parameters where nothing else is configured."""

@@ -1,0 +1,239 @@
+"""Cluster's rows: what an event's faces and persons are, and what a run changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
+
+from functions.cluster.states import FaceState, PersonState, Plan
+from shared.database import Connection
+from shared.job_ledger import Job
+
+EMBEDDING_DIMENSIONS = 512
+
+
+@dataclass(frozen=True)
+class EventFaces:
+    """An event's faces and persons at one moment.
+
+    ``embeddings`` is float32[n, 512], L2-normalised, row i belonging to ``faces[i]``. ``decision_version``
+    counts human decisions.
+    """
+
+    faces: tuple[FaceState, ...]
+    embeddings: NDArray[np.float32]
+    persons: tuple[PersonState, ...]
+    decision_version: int
+    embedding_model: str | None
+
+
+# Ends with the transaction, and with the connection of a run that died: no run is ever blocked by a dead one.
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('trombi.cluster.' || %s::text, 0)) AS locked"
+_CONSENTS = "SELECT face_recognition_enabled AND archived_at IS NULL AS consents FROM events WHERE id = %s FOR SHARE"
+_ANOTHER_RUN = """
+SELECT EXISTS (
+    SELECT FROM ml_jobs
+    WHERE event_id = %s AND job_type = 'cluster' AND status IN ('pending', 'processing') AND id <> %s
+) AS open
+"""
+_COUNTERS = "SELECT decision_version, embedding_model FROM event_counters WHERE event_id = %s"
+_LOCK_COUNTERS = _COUNTERS + " FOR NO KEY UPDATE"
+_EMBEDDINGS = "SELECT id, embedding FROM faces WHERE event_id = %s AND embedding IS NOT NULL ORDER BY id"
+_FACES = """
+SELECT faces.id AS face_id, faces.media_id, faces.face_person_id AS person_id, faces.placed_by_human,
+    faces.quality_score, faces.sharpness, faces.yaw, faces.pitch, faces.roll, faces.size_px::float8 AS size_px,
+    coalesce((SELECT array_agg(face_person_id) FROM face_rejections WHERE face_id = faces.id), '{}') AS rejected
+FROM faces WHERE faces.event_id = %s AND faces.embedding IS NOT NULL ORDER BY faces.id
+"""
+_PERSONS = """
+SELECT id AS person_id, status, merged_into_id, representative_face_id, cluster_label, cover_chosen_by_human,
+    coalesce((metadata ->> 'manual_edits')::integer, 0) > 0 AS touched_by_human
+FROM face_persons WHERE event_id = %s ORDER BY id
+"""
+
+
+def try_lock_run(connection: Connection, event_id: UUID) -> bool:
+    """Be the one run of the event until the transaction ends; False when another one is."""
+    row = connection.execute(_TRY_LOCK, (event_id,)).fetchone()
+    return bool(row and row["locked"])
+
+
+def consents(connection: Connection, event_id: UUID) -> bool:
+    """Whether the event's faces may be processed; keeps it so until the transaction ends."""
+    row = connection.execute(_CONSENTS, (event_id,)).fetchone()
+    return bool(row and row["consents"])
+
+
+def another_run_is_open(connection: Connection, job: Job) -> bool:
+    """Whether another clustering of the job's event was asked for and has not ended."""
+    row = connection.execute(_ANOTHER_RUN, (job.event_id, job.id)).fetchone()
+    return bool(row and row["open"])
+
+
+def load(connection: Connection, event_id: UUID) -> EventFaces:
+    """The event's faces, in the order of their ids."""
+    counters = connection.execute(_COUNTERS, (event_id,)).fetchone()
+    rows = connection.execute(_EMBEDDINGS, (event_id,)).fetchall()
+    known = {row["id"]: row["embedding"] for row in rows}
+    faces, persons = load_states(connection, event_id)
+    faces = tuple(face for face in faces if face.face_id in known)
+    embeddings = np.zeros((len(faces), EMBEDDING_DIMENSIONS), dtype=np.float32)
+    for index, face in enumerate(faces):
+        # The driver hands out an array or a pgvector.Vector, by version.
+        vector = known[face.face_id]
+        embeddings[index] = vector.to_numpy() if hasattr(vector, "to_numpy") else vector
+    return EventFaces(
+        faces=faces,
+        embeddings=_normalised(embeddings),
+        persons=persons,
+        decision_version=counters["decision_version"] if counters else 0,
+        embedding_model=counters["embedding_model"] if counters else None,
+    )
+
+
+def load_states(connection: Connection, event_id: UUID) -> tuple[tuple[FaceState, ...], tuple[PersonState, ...]]:
+    """Faces and persons without the embeddings."""
+    faces = tuple(
+        FaceState(rejected_person_ids=frozenset(row.pop("rejected")), **row)
+        for row in connection.execute(_FACES, (event_id,)).fetchall()
+    )
+    persons = tuple(PersonState(**row) for row in connection.execute(_PERSONS, (event_id,)).fetchall())
+    return faces, persons
+
+
+def lock_decisions(connection: Connection, event_id: UUID) -> int:
+    """The number of human decisions so far; no decision and no detection is written until the end."""
+    row = connection.execute(_LOCK_COUNTERS, (event_id,)).fetchone()
+    return int(row["decision_version"]) if row else 0
+
+
+def _normalised(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Postgres keeps float32 as it is, but a row may have been written elsewhere: make its norm 1 again."""
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    normalised: NDArray[np.float32] = np.divide(embeddings, norms, out=embeddings, where=norms > 0)
+    return normalised
+
+
+# ---------------------------------------------------------------- write
+
+_NEW_PERSON = """
+INSERT INTO face_persons (id, event_id, cluster_label) VALUES (%s, %s, %s)
+"""
+_ASSIGN = """
+UPDATE faces SET face_person_id = %(person_id)s, updated_at = now() WHERE id = %(face_id)s AND NOT placed_by_human
+"""
+# Only what no human has touched may go: the statement itself says so once more.
+_REMOVE_PERSONS = """
+DELETE FROM face_persons WHERE id = ANY(%s) AND status = 'pending'
+    AND coalesce((metadata ->> 'manual_edits')::integer, 0) = 0
+"""
+_REPRESENTATIVE = """
+UPDATE face_persons SET representative_face_id = %(face_id)s, updated_at = now()
+WHERE id = %(person_id)s AND NOT cover_chosen_by_human
+"""
+_SUMMARY = """
+UPDATE face_persons SET updated_at = now(), metadata = metadata || %(summary)s
+WHERE id = %(person_id)s AND NOT metadata @> %(summary)s
+"""
+_CLEAR_SUGGESTIONS = """
+DELETE FROM face_suggestions USING face_persons
+WHERE face_persons.id = face_suggestions.face_person_id AND face_persons.event_id = %s
+"""
+_SUGGEST = "INSERT INTO face_suggestions (face_id, face_person_id, score) VALUES (%s, %s, %s)"
+_CLEAR_MERGE_SUGGESTIONS = """
+DELETE FROM merge_suggestions USING face_persons
+WHERE face_persons.id = merge_suggestions.person_a_id AND face_persons.event_id = %s
+"""
+_SUGGEST_MERGE = """
+INSERT INTO merge_suggestions (person_a_id, person_b_id, score)
+VALUES (least(%(a)s::uuid, %(b)s::uuid), greatest(%(a)s::uuid, %(b)s::uuid), %(score)s)
+"""
+_REPORT = """
+INSERT INTO cluster_runs (job_id, run, event_id, faces, clusters, persons, noise, silhouette, churn, suggestions,
+    milliseconds, parameters, embedding_model)
+VALUES (%(job_id)s, %(run)s, %(event_id)s, %(faces)s, %(clusters)s, %(persons)s, %(noise)s, %(silhouette)s,
+    %(churn)s, %(suggestions)s, %(milliseconds)s, %(parameters)s, %(embedding_model)s)
+"""
+_COUNT_PERSONS = """
+SELECT count(DISTINCT face_person_id) AS persons FROM faces WHERE event_id = %s AND face_person_id IS NOT NULL
+"""
+
+
+def write_plan(connection: Connection, event_id: UUID, plan: Plan) -> None:
+    """Apply a plan: only what changes is written."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _NEW_PERSON, [(person.person_id, event_id, person.cluster_label) for person in plan.new_persons]
+        )
+        cursor.executemany(
+            _ASSIGN,
+            [{"face_id": face_id, "person_id": person_id} for face_id, person_id in plan.assignments.items()],
+        )
+        cursor.execute(_REMOVE_PERSONS, (list(plan.emptied_persons),))
+        cursor.executemany(
+            _REPRESENTATIVE,
+            [{"person_id": person_id, "face_id": face_id} for person_id, face_id in plan.representatives.items()],
+        )
+        cursor.executemany(
+            _SUMMARY,
+            [
+                {
+                    "person_id": person_id,
+                    "summary": Jsonb({"face_count": summary.face_count, "avg_quality": round(summary.avg_quality, 4)}),
+                }
+                for person_id, summary in plan.summaries.items()
+            ],
+        )
+        cursor.execute(_CLEAR_SUGGESTIONS, (event_id,))
+        cursor.executemany(
+            _SUGGEST,
+            [(suggestion.face_id, suggestion.person_id, suggestion.score) for suggestion in plan.suggestions],
+        )
+        cursor.execute(_CLEAR_MERGE_SUGGESTIONS, (event_id,))
+        cursor.executemany(
+            _SUGGEST_MERGE,
+            [
+                {"a": suggestion.into_person_id, "b": suggestion.from_person_id, "score": suggestion.score}
+                for suggestion in plan.merge_suggestions
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run says of itself; counts of faces, ``silhouette`` in [-1, 1] or None where it is not defined."""
+
+    faces: int
+    clusters: int
+    noise: int
+    silhouette: float | None
+    churn: int
+    suggestions: int
+    milliseconds: Mapping[str, float]
+    parameters: Mapping[str, Any]
+    embedding_model: str | None
+
+
+def write_report(connection: Connection, job: Job, event_id: UUID, report: RunReport) -> int:
+    """Keep the run's report; returns how many persons have faces now."""
+    row = connection.execute(_COUNT_PERSONS, (event_id,)).fetchone()
+    persons = int(row["persons"]) if row else 0
+    connection.execute(
+        _REPORT,
+        {
+            **vars(report),
+            "job_id": job.id,
+            "run": job.run,
+            "event_id": event_id,
+            "persons": persons,
+            "milliseconds": Jsonb(dict(report.milliseconds)),
+            "parameters": Jsonb(dict(report.parameters)),
+        },
+    )
+    return persons

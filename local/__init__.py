@@ -1,0 +1,1 @@
+"""The emulated cloud, and what runs on top of it."""

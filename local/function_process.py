@@ -1,0 +1,77 @@
+"""The four functions as processes of the emulated cloud, each served by functions-framework."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.processes import Process, answers
+from local.state import Addresses
+
+ROOT = Path(__file__).resolve().parents[1]
+_NO_PROXY = "127.0.0.1,localhost"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One deployable unit: ``source`` has a functions-framework target ``main`` that answers GET /healthz.
+
+    ``threads`` is how many requests it serves at a time.
+    """
+
+    name: str
+    source: Path
+    threads: int = 4
+
+
+FUNCTIONS = (
+    # A detection keeps a core busy: more at a time only make each of them slower.
+    Function("detect", ROOT / "functions" / "detect" / "main.py", threads=2),
+    Function("cluster", ROOT / "functions" / "cluster" / "main.py"),
+    Function("callback", ROOT / "functions" / "callback" / "main.py"),
+    Function("admin", ROOT / "functions" / "admin" / "main.py"),
+)
+
+
+def function_process(function: Function, addresses: Addresses, environment: Mapping[str, str]) -> Process:
+    """``function`` at its address of ``addresses``, told about all of them by its environment.
+
+    ``environment`` is added, and wins.
+    """
+    url = addresses.function_urls[function.name]
+    port = url.rsplit(":", 1)[1]
+    return Process(
+        name=function.name,
+        command=(
+            *(sys.executable, "-m", "local.function_server", "--target", "main"),
+            *("--source", str(function.source), "--host", "127.0.0.1", "--port", port),
+        ),
+        is_ready=lambda: answers(f"{url}/healthz"),
+        environment={**_surroundings(function, addresses, port), **environment},
+        directory=ROOT,
+    )
+
+
+def _surroundings(function: Function, addresses: Addresses, port: str) -> dict[str, str]:
+    paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+    # Loopback is never behind a proxy, but HTTP libraries and gRPC ask the environment.
+    proxies = (_NO_PROXY, os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")))
+    no_proxy = ",".join(filter(None, proxies))
+    return {
+        "DATABASE_URL": addresses.database_url,
+        "GOOGLE_CLOUD_PROJECT": addresses.project,
+        "PUBSUB_EMULATOR_HOST": addresses.pubsub_host,
+        "STORAGE_EMULATOR_HOST": addresses.storage_url,
+        "PHOTOS_BUCKET": addresses.photos_bucket,
+        "DERIVED_BUCKET": addresses.derived_bucket,
+        "PORT": port,
+        # Read by functions-framework: requests that its one worker serves at a time.
+        "THREADS": str(function.threads),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }
