@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from local.migrate import SCHEMA, dump_schema, migrate
-from local.postgres import database_url, postgres_process
+from local.postgres import database_url, postgres_process, remove_data
 from local.processes import Supervisor
 from local.state import State
 
@@ -24,6 +24,7 @@ def main() -> None:
             dump_schema(database_url(port), SCHEMA)
         finally:
             supervisor.stop()
+            remove_data(state.directory)
             state.release()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _CLOUD_TRACE = re.compile(r"^([0-9a-f]{32})(?:/(\d+))?", re.IGNORECASE)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
@@ -28,11 +29,20 @@ def _as_severity(
 
 def configure_logging(function: str, level: str = "INFO") -> None:
     """Send this process's entries, those of libraries included, to standard error as JSON lines."""
+
+    def name_the_function(
+        _logger: object, _method: str, entry: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        entry["function"] = function
+        return entry
+
     shared_steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_the_function,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.processors.dict_tracebacks,
+        # Without the frames' local variables: they hold rows, and rows hold faces and addresses.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         _as_severity,
     ]
     structlog.configure(
@@ -54,8 +64,6 @@ def configure_logging(function: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(function=function)
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:

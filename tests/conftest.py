@@ -14,7 +14,7 @@ from psycopg import sql
 from functions.detect import packs
 from local.migrate import migrate
 from local.postgres import database_url as url_of
-from local.postgres import postgres_process
+from local.postgres import postgres_process, remove_data
 from local.processes import Supervisor
 from local.state import State
 from shared.database import Connection, Database
@@ -52,6 +52,7 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         supervisor.stop()
+        remove_data(state.directory)
         state.release()
 
 
