@@ -1,0 +1,49 @@
+"""The documents say what is: tests they name exist, and so do files, targets and links."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_every_test_that_the_architecture_names_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:::(test_\w+))?`", (ROOT / "ARCHITECTURE.md").read_text())
+    tests = [(path, name) for path, name in named if path.split("/")[0] in {"unit", "contract", "integration"}]
+    assert len(tests) > 30
+    for path, name in tests:
+        text = (ROOT / "tests" / path).read_text()
+        assert f"def {name}(" in text if name else "def test_" in text, f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        for name in re.findall(r"`make ([a-z-]+)", document.read_text()):
+            assert name in targets, f"{document.name}: make {name}"
+
+
+def test_the_repository_holds_no_photo_and_names_no_registry() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in files if re.search(r"\.(jpe?g|heic|webp|avif|tiff?)$", name, re.IGNORECASE)]
+    registries = ("pypi" + ".org", "files.python" + "hosted", "registry.npm" + "js", "deb.deb" + "ian")
+    for name in files:
+        text = (ROOT / name).read_bytes().decode("utf-8", "replace")
+        assert not [registry for registry in registries if registry in text], name
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
