@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.errors import Malformed, Permanent
 
@@ -21,8 +21,19 @@ JobType = Literal["detect", "cluster"]
 FinishedStatus = Literal["completed", "failed"]
 Priority = Literal["high", "normal", "low"]
 Run = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Generation = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 SCHEMA_ATTRIBUTE = "schema"
+# What an error tells of a message that is wrong all over.
+_MOST_PROBLEMS = 5
+_LONGEST_NAME = 64
+
+
+def _only_an_integer(value: object) -> object:
+    """Refuse what only equals 1: ``true`` and ``1.0`` are no version."""
+    if type(value) is not int:
+        raise ValueError("a version is an integer")
+    return value
 
 
 class Message(BaseModel):
@@ -31,7 +42,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     topic: ClassVar[str]
 
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], BeforeValidator(_only_an_integer)] = 1
 
     @classmethod
     def schema_name(cls) -> str:
@@ -47,12 +58,17 @@ class Message(BaseModel):
         """
         schema = attributes.get(SCHEMA_ATTRIBUTE)
         if schema != cls.schema_name():
-            message = f"expected a message of schema {cls.schema_name()!r}, got {schema!r}"
+            got = "none" if schema is None else ascii(schema[:_LONGEST_NAME])
+            message = f"expected a message of schema {cls.schema_name()!r}, got {got}"
             raise Malformed(message)
         try:
-            return cls.model_validate_json(data)
+            parsed = cls.model_validate_json(data)
         except ValidationError as error:
             raise Malformed(_what_is_wrong(cls.schema_name(), error)) from None
+        if "version" not in parsed.model_fields_set:
+            message = f"not {cls.schema_name()}: version: Field required"
+            raise Malformed(message)
+        return parsed
 
     def data(self) -> dict[str, Any]:
         """The message's body as JSON values."""
@@ -140,9 +156,10 @@ class StorageNotification(BaseModel):
 
     event_type: Literal["OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"]
     bucket: Annotated[str, Field(min_length=1)]
-    object_name: Annotated[str, Field(min_length=1, max_length=1024)]
-    generation: Annotated[int, Field(ge=1, le=2**63 - 1)]
-    overwritten_by_generation: int | None
+    # Cloud Storage allows NUL in a name, Postgres in no text.
+    object_name: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")]
+    generation: Generation
+    overwritten_by_generation: Generation | None
     metadata: dict[str, str]
 
     @classmethod
@@ -153,6 +170,9 @@ class StorageNotification(BaseModel):
             Malformed: an attribute is missing or mistyped, or the payload is no object resource.
         """
         overwritten_by = attributes.get("overwrittenByGeneration")
+        if overwritten_by is not None and _integer(overwritten_by) is None:
+            # Taken for absent, it would turn an overwrite into the deletion of the photo.
+            raise Malformed("not a Cloud Storage notification: overwrittenByGeneration: not a generation")
         try:
             resource = _ObjectResource.model_validate_json(data or b"{}")
             return cls.model_validate(
@@ -161,7 +181,7 @@ class StorageNotification(BaseModel):
                     "bucket": attributes.get("bucketId"),
                     "object_name": attributes.get("objectId"),
                     "generation": _integer(attributes.get("objectGeneration")),
-                    "overwritten_by_generation": _integer(overwritten_by) if overwritten_by else None,
+                    "overwritten_by_generation": _integer(overwritten_by),
                     "metadata": resource.metadata,
                 }
             )
@@ -213,11 +233,14 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _what_is_wrong(what: str, error: ValidationError) -> str:
-    """Name the fields that are wrong, without repeating their values."""
+    """Name the first fields that are wrong, without repeating their values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
     problems = [
-        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{'.'.join(str(part)[:_LONGEST_NAME] for part in problem['loc']) or 'body'}: {problem['msg']}"
+        for problem in found[:_MOST_PROBLEMS]
     ]
+    if len(found) > _MOST_PROBLEMS:
+        problems.append(f"and {len(found) - _MOST_PROBLEMS} more")
     return f"not {what}: " + "; ".join(problems)
 
 

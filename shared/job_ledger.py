@@ -41,9 +41,7 @@ class Job:
     @property
     def has_ended(self) -> bool:
         """Completed or failed for good, so that another delivery of its message has nothing to do."""
-        return self.status == "completed" or (
-            self.status == "failed" and self.error_code not in TRY_AGAIN_CODES
-        )
+        return self.status == "completed" or (self.status == "failed" and self.error_code not in TRY_AGAIN_CODES)
 
 
 _LOCK = """
@@ -118,7 +116,7 @@ def _finish(
 
 def note_error(database: Database, job_id: UUID, error: BaseException) -> None:
     """Keep why an attempt failed, so that a dead letter can say it. Never raises."""
-    text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+    text = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:_LONGEST_ERROR]  # Postgres has no NUL in text
     try:
         with database.transaction() as connection:
             connection.execute(_NOTE, {"id": job_id, "error": text})

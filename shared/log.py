@@ -19,9 +19,7 @@ _CLOUD_TRACE = re.compile(r"^([0-9a-f]{32})(?:/(\d+))?", re.IGNORECASE)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
 
-def _as_severity(
-    _logger: object, _method: str, entry: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _as_severity(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     entry["severity"] = str(entry.pop("level", "info")).upper()
     entry["message"] = entry.pop("event", "")
     return entry
@@ -30,9 +28,7 @@ def _as_severity(
 def configure_logging(function: str, level: str = "INFO") -> None:
     """Send this process's entries, those of libraries included, to standard error as JSON lines."""
 
-    def name_the_function(
-        _logger: object, _method: str, entry: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def name_the_function(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         entry["function"] = function
         return entry
 

@@ -35,9 +35,7 @@ class PubSubPublisher:
     @cached_property
     def _client(self) -> pubsub_v1.PublisherClient:
         # A message is waited for, so that holding it back for a batch only costs time.
-        return pubsub_v1.PublisherClient(
-            batch_settings=pubsub_v1.types.BatchSettings(max_messages=1, max_latency=0)
-        )
+        return pubsub_v1.PublisherClient(batch_settings=pubsub_v1.types.BatchSettings(max_messages=1, max_latency=0))
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
         """See `Publisher`."""

@@ -16,6 +16,7 @@ from typing import Any
 import flask
 from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared.errors import Malformed, Permanent, Retryable
 from shared.log import log_context, logger, trace_of
@@ -52,7 +53,13 @@ def parse_delivery(request: flask.Request) -> Delivery:
         Malformed: neither a Pub/Sub envelope nor a CloudEvent of a known type; says what is missing.
     """
     request.max_content_length = MAX_BODY_BYTES
-    body = request.get_data(cache=True)
+    try:
+        body = request.get_data(cache=True)
+    except RequestEntityTooLarge:
+        message = f"the request's body has more than {MAX_BODY_BYTES // 2**20} MiB: no message is as large"
+        raise Malformed(message) from None
+    except ClientDisconnected:
+        raise Malformed("the request ended before its body did") from None
     is_cloud_event = "ce-type" in request.headers or request.mimetype == "application/cloudevents+json"
     if not is_cloud_event:
         return _from_envelope(_json_object(body))
@@ -74,7 +81,7 @@ def parse_delivery(request: flask.Request) -> Delivery:
 def _json_object(body: bytes | str) -> dict[str, Any]:
     try:
         parsed = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         message = "the request's body is not a JSON object: expected a Pub/Sub push envelope or a CloudEvent"
@@ -149,4 +156,5 @@ def handle_push(request: flask.Request, handler: Handler, project: str) -> flask
 
 
 def _answer(status: int, text: str = "") -> flask.Response:
-    return flask.Response(text + "\n" if text else "", status=status, mimetype="text/plain")
+    body = f"{text}\n".encode(errors="backslashreplace") if text else b""
+    return flask.Response(body, status=status, mimetype="text/plain")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from threading import Lock
+from typing import TypeVar
 
 import flask
 
@@ -11,10 +14,29 @@ from shared.push import Handler, handle_push
 READY_PATH = "/healthz"
 
 
+Made = TypeVar("Made")
+
+
+def made_once(make: Callable[[], Made]) -> Callable[[], Made]:
+    """Call ``make`` on first use and keep what it made; first uses at the same time make one.
+
+    What it raises is not kept: the next use tries again.
+    """
+    lock = Lock()
+    cached = cache(make)
+
+    @wraps(cached)
+    def get() -> Made:
+        with lock:
+            return cached()
+
+    return get
+
+
 class Service:
     """Answers the requests of one function.
 
-    ``GET /ready`` answers 200 once the service exists, which is when its model is loaded and its settings
+    ``GET /healthz`` answers 200 once the service exists, which is when its model is loaded and its settings
     are right: start-up probes call it. It opens no connection.
     """
 

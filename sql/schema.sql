@@ -591,6 +591,7 @@ CREATE TABLE public.outbox (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     last_error text,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT outbox_delete_is_whole CHECK (((kind <> 'delete_objects'::text) OR ((bucket <> ''::text) AND (object_prefix <> ''::text)))),
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['publish'::text, 'delete_objects'::text]))),
     CONSTRAINT outbox_publish_is_whole CHECK (((kind <> 'publish'::text) OR ((topic IS NOT NULL) AND (data IS NOT NULL))))
@@ -607,6 +608,7 @@ CREATE VIEW public.metric_outbox AS
     min(created_at) AS oldest_created_at,
     max(attempts) AS most_attempts
    FROM public.outbox
+  WHERE (due_at <= now())
   GROUP BY kind;
 
 
@@ -1040,6 +1042,13 @@ CREATE INDEX faces_person_idx ON public.faces USING btree (face_person_id) WHERE
 
 
 --
+-- Name: faces_thumbnail_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX faces_thumbnail_idx ON public.faces USING btree (thumbnail_object) WHERE (thumbnail_object IS NOT NULL);
+
+
+--
 -- Name: invitations_event_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1114,6 +1123,13 @@ CREATE UNIQUE INDEX ml_jobs_one_per_object_generation ON public.ml_jobs USING bt
 --
 
 CREATE INDEX ml_jobs_open_idx ON public.ml_jobs USING btree (status, priority, created_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+
+
+--
+-- Name: outbox_deletions_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_deletions_idx ON public.outbox USING btree (bucket, object_prefix) WHERE (kind = 'delete_objects'::text);
 
 
 --
@@ -1595,4 +1611,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0003'),
     ('0004'),
     ('0005'),
-    ('0006');
+    ('0006'),
+    ('0007');

@@ -44,6 +44,9 @@ FROM media LEFT JOIN ml_jobs AS job ON job.job_type = 'detect' AND job.event_id 
     AND job.media_ids[1] = media.id AND job.object_generation = coalesce(media.object_generation, 0)
 WHERE media.event_id = %(event_id)s AND (%(media_ids)s::uuid[] IS NULL OR media.id = ANY(%(media_ids)s))
     AND media.object_name IS NOT NULL AND media.deleted_generation < coalesce(media.object_generation, 1)
+    -- Before the limit, so that an event of more photos gets on with the rest when it is asked for again.
+    AND (job.id IS NULL OR job.status = 'failed' OR (job.status = 'completed' AND %(force)s)
+        OR (job.status = 'pending' AND job.released_at IS NULL AND %(priority)s <> 'low'))
 ORDER BY media.created_at, media.id LIMIT %(limit)s
 """
 _MAKE_JOB = """
@@ -54,29 +57,36 @@ ON CONFLICT DO NOTHING RETURNING id, run
 _ASK_ANEW = """
 UPDATE ml_jobs SET status = 'pending', run = run + 1, attempts = 0, error_code = NULL, error = NULL, result = NULL,
     priority = %(priority)s, released_at = %(released)s, started_at = NULL, completed_at = NULL, reported_at = NULL
-WHERE id = %(job_id)s AND (status = 'failed' OR (status = 'completed' AND %(force)s)) RETURNING id, run
+WHERE id = %(job_id)s AND (status = 'failed' OR (status = 'completed' AND %(force)s)
+    OR (status = 'pending' AND released_at IS NULL AND %(priority)s <> 'low')) RETURNING id, run
 """
 
 
 def enqueue(database: Database, outbox_: Outbox, caller: Caller, request: EnqueueRequest) -> list[dict[str, Any]]:
     """Make or renew the jobs, in one transaction with their messages; returns ``{job_id, media_id}`` for each.
 
-    A photo whose job is open, or completed without ``force``, is left alone.
+    A photo whose job is open, or completed without ``force``, is left alone; but a job that waits because of its
+    low priority is asked for now when the priority is higher.
 
     Raises:
         Permanent: ``not_found`` (also when the caller may not know of the event), ``no_consent``.
         Retryable: the database is away.
     """
     with database.transaction() as connection:
-        event = connection.execute(
-            _EVENT, {"event_id": request.event_id, "user_id": caller.user_id}
-        ).fetchone()
+        event = connection.execute(_EVENT, {"event_id": request.event_id, "user_id": caller.user_id}).fetchone()
         if event is None or not (caller.is_service or event["organises"]):
             raise Permanent("not_found", "no such event, or you are not one of its organisers")
         if event["archived"] or not event["face_recognition_enabled"]:
             raise Permanent("no_consent", "face recognition is not switched on for this event, or it is archived")
         photos = connection.execute(
-            _PHOTOS, {"event_id": request.event_id, "media_ids": request.media_ids, "limit": _MOST_PHOTOS}
+            _PHOTOS,
+            {
+                "event_id": request.event_id,
+                "media_ids": request.media_ids,
+                "force": request.force,
+                "priority": request.priority,
+                "limit": _MOST_PHOTOS,
+            },
         ).fetchall()
         jobs = [job for photo in photos if (job := _ask_for(connection, request, photo))]
     outbox_.drain_quietly()
@@ -100,8 +110,6 @@ def _ask_for(connection: Connection, request: EnqueueRequest, photo: dict[str, A
     if released is not None:
         outbox.add_message(
             connection,
-            DetectRequested(
-                job_id=job["id"], run=job["run"], event_id=request.event_id, media_id=photo["media_id"]
-            ),
+            DetectRequested(job_id=job["id"], run=job["run"], event_id=request.event_id, media_id=photo["media_id"]),
         )
     return {"job_id": str(job["id"]), "media_id": str(photo["media_id"])}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import Any
 
 import flask
 import functions_framework
 from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
 
 from functions.admin.auth import Unauthenticated, authenticate
 from functions.admin.enqueue import EnqueueRequest, enqueue
@@ -18,12 +18,13 @@ from shared.errors import Permanent, Retryable
 from shared.log import configure_logging, log_context, logger, trace_of
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
-from shared.service import READY_PATH
+from shared.service import READY_PATH, made_once
 
 _COUNT_FAILURE = """
 INSERT INTO auth_failures (reason) VALUES (%s)
 ON CONFLICT (day, reason) DO UPDATE SET failures = auth_failures.failures + 1
 """
+_MAX_BODY_BYTES = 2**20  # 10,000 ids are 0.4 MB
 _STATUS_OF_REFUSAL = {"not_found": 404, "no_consent": 409}
 
 
@@ -59,6 +60,8 @@ class Admin:
                 return _problem(422, "Invalid request", _what_is_wrong(error))
             case Permanent():
                 return _problem(_STATUS_OF_REFUSAL[error.code], error.code, error.reason)
+            case HTTPException():
+                return _problem(error.code or 400, error.name, error.description or "")
             case Retryable():
                 logger().warning("not answered", reason=str(error))
                 return _problem(503, "Try again", str(error), {"Retry-After": "5"})
@@ -72,6 +75,7 @@ class Admin:
             secret=self._settings.jwt_secret,
             audience=self._settings.jwt_audience,
         )
+        request.max_content_length = _MAX_BODY_BYTES
         wanted = EnqueueRequest.model_validate_json(request.get_data())
         jobs = enqueue(self._database, self._outbox, caller, wanted)
         return flask.Response(json.dumps({"jobs": jobs}), status=202, mimetype="application/json")
@@ -97,7 +101,7 @@ def _problem(status: int, title: str, detail: str, headers: dict[str, str] | Non
     return flask.Response(json.dumps(body), status, headers, "application/problem+json")
 
 
-@cache
+@made_once
 def admin() -> Admin:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = AdminSettings.from_environment()
@@ -107,5 +111,5 @@ def admin() -> Admin:
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: ``POST /ml/enqueue`` and ``GET /ready``."""
+    """The function: ``POST /ml/enqueue`` and ``GET /healthz``."""
     return admin().answer(request)

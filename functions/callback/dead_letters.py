@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from functions.callback import store
 from shared import job_ledger
 from shared.contracts import MESSAGES, ClusterRequested, DetectRequested, Message, StorageNotification
@@ -41,32 +43,44 @@ class DeadLetters:
             content = parser.parse(delivery.data, delivery.attributes)
         except Malformed as error:
             problem = str(error)
-        attempts = delivery.attributes.get(_ATTEMPTS, "")
-        tried = f"given up after {attempts} deliveries" if attempts else "given up by the bus"
+        attempts = _count(delivery.attributes.get(_ATTEMPTS, ""))
+        tried = "given up by the bus" if attempts is None else f"given up after {attempts} deliveries"
+        message_id = _storable(delivery.message_id)
         with self._database.transaction() as connection:
+            letter_id = store.keep_letter(
+                connection,
+                topic=topic,
+                message_id=message_id,
+                data=delivery.data,
+                attributes={_storable(name): _storable(value) for name, value in delivery.attributes.items()},
+                attempts=attempts,
+                error=tried,
+            )
+            if letter_id is None:
+                logger().info("a dead letter that is kept already", topic=topic)
+                return
             job = _open_job(connection, content)
             problem = problem or (job and store.job_error(connection, job)) or "no attempt left an error"
-            error_text = f"{tried}; the last problem: {problem}"
+            error_text = _storable(f"{tried}; the last problem: {problem}")
             if job is not None:
                 job_ledger.fail(connection, job, "dead_letter", error_text)
                 job_id = job.id
             else:
                 job_type = "cluster" if topic == ClusterRequested.topic else "detect"
-                job_id = store.record_unplaced_letter(
-                    connection, topic, delivery.message_id, error_text, job_type
-                )
-            store.keep_letter(
-                connection,
-                topic=topic,
-                message_id=delivery.message_id,
-                data=delivery.data,
-                attributes=delivery.attributes,
-                attempts=int(attempts) if attempts.isdigit() else None,
-                error=error_text,
-                job_id=job_id,
-            )
+                job_id = store.record_unplaced_letter(connection, topic, message_id, error_text, job_type)
+            store.explain_letter(connection, letter_id, error_text, job_id)
         logger().error("dead letter", topic=topic, job_id=str(job_id), deliveries=attempts)
         self._outbox.drain_quietly()
+
+
+def _count(text: str) -> int | None:
+    """The number of deliveries that the bus tells, or None."""
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
+
+
+def _storable(text: str) -> str:
+    """The text without what Postgres cannot hold (NUL, half characters): a letter must always find its place."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _open_job(connection: Connection, content: object) -> Job | None:

@@ -52,9 +52,7 @@ def decide(counters: EventCounters, now: datetime, settings: DebounceSettings) -
     if counters.changed_photos == 0 or counters.first_change_at is None or counters.run_is_open:
         return Decision(request=False)
     latest = counters.first_change_at + settings.max_wait
-    is_wanted = (
-        counters.waiting_photos == 0 or counters.changed_photos >= settings.every or now >= latest
-    )
+    is_wanted = counters.waiting_photos == 0 or counters.changed_photos >= settings.every or now >= latest
     earliest = now
     if counters.last_requested_at is not None:
         earliest = max(now, counters.last_requested_at + settings.min_interval)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import flask
 import functions_framework
 
@@ -19,11 +17,11 @@ from shared.log import configure_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
-from shared.service import Service
+from shared.service import Service, made_once
 from shared.storage import CloudStorage
 
 
-@cache
+@made_once
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = CallbackSettings.from_environment()
@@ -58,5 +56,5 @@ def service() -> Service:
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: one path per subscription of ``bus.json``, and ``GET /ready``."""
+    """The function: one path per subscription of ``bus.json``, and ``GET /healthz``."""
     return service().answer(request)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from functions.callback import store
-from functions.callback.debounce import Decision, decide
+from functions.callback.debounce import decide
 from functions.callback.settings import CallbackSettings
 from shared import outbox
 from shared.contracts import JobFinished, Notification
@@ -31,26 +31,18 @@ class Results:
         """
         with log_context(job_id=message.job_id, event_id=message.event_id, media_id=message.media_id):
             with self._database.transaction() as connection:
-                is_news = store.note_reported(connection, message.job_id, message.run)
-                if message.event_id is None:
-                    return
-                settled = consider_clustering(connection, message.event_id, self._settings)
-                if is_news and settled and message.job_type == "cluster" and message.status == "completed":
-                    # Told once the event has come to rest, not after every run while photos still arrive.
-                    outbox.add_message(
-                        connection,
-                        Notification(
-                            kind="clustering_finished",
-                            event_id=message.event_id,
-                            job_id=message.job_id,
-                            run=message.run,
-                        ),
-                    )
+                store.note_reported(connection, message.job_id, message.run)
+                if message.event_id is not None:
+                    consider_clustering(connection, message.event_id, self._settings)
             self._outbox.drain_quietly()
 
 
 def consider_clustering(connection: Connection, event_id: UUID, settings: CallbackSettings) -> bool:
-    """Ask for clustering if it is time. True when the event is at rest: nothing waits, nothing is to come."""
+    """Ask for clustering if it is time; tell of the last one once the event is at rest. True: asked for.
+
+    At rest means that nothing waits and nothing is to come: people are not told after every run while photos
+    still arrive. What brings the event to rest may be the end of a run, the last photo (without any face), or time.
+    """
     locked = store.lock_counters(connection, event_id, timedelta(seconds=settings.photo_grace))
     if locked is None or not store.consents(connection, event_id):
         return False
@@ -59,4 +51,11 @@ def consider_clustering(connection: Connection, event_id: UUID, settings: Callba
     if decision.request:
         job_id = store.request_clustering(connection, event_id)
         logger().info("clustering requested", job_id=str(job_id), changed_photos=counters.changed_photos)
-    return decision == Decision(request=False) and not counters.run_is_open and counters.waiting_photos == 0
+    elif decision.due_at is None and not counters.run_is_open and counters.waiting_photos == 0:
+        finished = store.take_finished_run(connection, event_id)
+        if finished is not None:
+            job_id, run = finished
+            outbox.add_message(
+                connection, Notification(kind="clustering_finished", event_id=event_id, job_id=job_id, run=run)
+            )
+    return decision.request

@@ -10,7 +10,8 @@ from pydantic import Field
 from functions.callback.debounce import DebounceSettings
 from shared.settings import BucketName, Settings
 
-Seconds = Annotated[float, Field(ge=0)]
+_LONGEST_SECONDS = 30 * 24 * 3600
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS)]
 
 
 class CallbackSettings(Settings):
@@ -21,7 +22,7 @@ class CallbackSettings(Settings):
     cluster_max_wait: Seconds = 120
     cluster_min_interval: Seconds = 15
     # A job whose function has not been heard of for this long is asked for again.
-    job_stuck_after: Annotated[float, Field(gt=0)] = 900
+    job_stuck_after: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS)] = 900
     job_max_attempts: Annotated[int, Field(ge=1)] = 5
     # A photo that the host app announced is looked at this long after, even without an upload message.
     photo_grace: Seconds = 600

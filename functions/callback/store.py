@@ -53,6 +53,21 @@ UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, last_reque
 WHERE event_id = %s
 """
 _CHANGED_EVENTS = "SELECT event_id FROM event_counters WHERE changed_photos > 0 ORDER BY first_change_at LIMIT %s"
+# The mark is in the job's result, so that a clustering that is asked for anew is told anew.
+_TAKE_FINISHED_RUN = """
+UPDATE ml_jobs SET result = result || '{"told": true}' WHERE status = 'completed' AND NOT result ? 'told' AND id = (
+    SELECT id FROM ml_jobs WHERE event_id = %s AND job_type = 'cluster' ORDER BY created_at DESC, id LIMIT 1
+) RETURNING id, run
+"""
+_UNTOLD_EVENTS = """
+SELECT event_counters.event_id FROM event_counters, LATERAL (
+    SELECT status, result FROM ml_jobs WHERE ml_jobs.event_id = event_counters.event_id AND job_type = 'cluster'
+    ORDER BY created_at DESC, id LIMIT 1
+) AS newest
+WHERE last_requested_at > clock_timestamp() - interval '1 day' AND changed_photos = 0
+    AND newest.status = 'completed' AND NOT newest.result ? 'told'
+ORDER BY last_requested_at LIMIT %s
+"""
 _CONSENTS = """
 SELECT face_recognition_enabled AND archived_at IS NULL AS consents FROM events WHERE id = %s
 """
@@ -81,6 +96,17 @@ def request_clustering(connection: Connection, event_id: UUID) -> UUID:
     outbox.add_message(connection, ClusterRequested(job_id=job["id"], run=job["run"], event_id=event_id))
     job_id: UUID = job["id"]
     return job_id
+
+
+def take_finished_run(connection: Connection, event_id: UUID) -> tuple[UUID, Run] | None:
+    """The event's newest clustering, if it is completed and nobody was told of it: marked as told. Else None."""
+    row = connection.execute(_TAKE_FINISHED_RUN, (event_id,)).fetchone()
+    return (row["id"], row["run"]) if row else None
+
+
+def untold_events(connection: Connection, limit: int) -> list[UUID]:
+    """Events whose newest clustering is completed and was told to nobody, within the last day."""
+    return [row["event_id"] for row in connection.execute(_UNTOLD_EVENTS, (limit,)).fetchall()]
 
 
 def changed_events(connection: Connection, limit: int) -> list[UUID]:
@@ -207,18 +233,17 @@ def release_waiting(connection: Connection, limit: int) -> int:
 
 
 def _request_of(row: Mapping[str, Any]) -> DetectRequested:
-    return DetectRequested(
-        job_id=row["id"], run=row["run"], event_id=row["event_id"], media_id=row["media_id"]
-    )
+    return DetectRequested(job_id=row["id"], run=row["run"], event_id=row["event_id"], media_id=row["media_id"])
 
 
 # ---------------------------------------------------------------- dead letters
 
 _KEEP_LETTER = """
-INSERT INTO dead_letters (topic, message_id, data, attributes, delivery_attempts, error, job_id)
-VALUES (%(topic)s, %(message_id)s, %(data)s, %(attributes)s, %(attempts)s, %(error)s, %(job_id)s)
-ON CONFLICT (topic, message_id) DO NOTHING
+INSERT INTO dead_letters (topic, message_id, data, attributes, delivery_attempts, error)
+VALUES (%(topic)s, %(message_id)s, %(data)s, %(attributes)s, %(attempts)s, %(error)s)
+ON CONFLICT (topic, message_id) DO NOTHING RETURNING id
 """
+_EXPLAIN_LETTER = "UPDATE dead_letters SET error = %s, job_id = %s WHERE id = %s"
 _JOB_ERROR = "SELECT error FROM ml_jobs WHERE id = %s"
 _JOB_OF_OBJECT = """
 SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %s
@@ -243,9 +268,7 @@ def job_error(connection: Connection, job: Job) -> str | None:
     return error
 
 
-def record_unplaced_letter(
-    connection: Connection, topic: str, message_id: str, error: str, job_type: str
-) -> UUID:
+def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: str) -> UUID:
     """A failed job for a dead letter that no open job belongs to; the same one for the same message."""
     job_id = uuid5(_UNPLACED_DEAD_LETTER, f"{topic}/{message_id}")
     connection.execute(
@@ -269,10 +292,9 @@ def keep_letter(
     attributes: Mapping[str, str],
     attempts: int | None,
     error: str,
-    job_id: UUID,
-) -> None:
-    """Keep the message whole, for replay; once."""
-    connection.execute(
+) -> int | None:
+    """Keep the message whole, for replay, once; None when it is kept already, also by a transaction just ending."""
+    row = connection.execute(
         _KEEP_LETTER,
         {
             "topic": topic,
@@ -281,9 +303,14 @@ def keep_letter(
             "attributes": Jsonb(dict(attributes)),
             "attempts": attempts,
             "error": error,
-            "job_id": job_id,
         },
-    )
+    ).fetchone()
+    return row["id"] if row else None
+
+
+def explain_letter(connection: Connection, letter_id: int, error: str, job_id: UUID) -> None:
+    """Note why the letter died and which job tells of it."""
+    connection.execute(_EXPLAIN_LETTER, (error, job_id, letter_id))
 
 
 # ---------------------------------------------------------------- notifications

@@ -81,10 +81,10 @@ class Sweep:
 
     def _debounce(self) -> int:
         with self._database.transaction() as connection:
-            events = store.changed_events(connection, _BATCH)
-        before = len(events)
-        for event_id in events:
+            changed = store.changed_events(connection, _BATCH)
+            untold = store.untold_events(connection, _BATCH)
+        requests = 0
+        for event_id in [*changed, *untold]:
             with self._database.transaction() as connection:
-                consider_clustering(connection, event_id, self._settings)
-        with self._database.transaction() as connection:
-            return before - len(set(events) & set(store.changed_events(connection, _BATCH)))
+                requests += consider_clustering(connection, event_id, self._settings)
+        return requests

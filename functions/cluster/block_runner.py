@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
+Number = TypeVar("Number", bound=np.generic)
 Pair = tuple[int, int]
 
 
@@ -61,6 +65,19 @@ class DaskRunner:
             pair = futures.pop(future)
             future.release()
             yield pair, result
+
+
+_buffers = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, int], dtype: type[Number]) -> NDArray[Number]:
+    """An uninitialised C-contiguous array that this thread uses again under the same name: fresh pages are dear."""
+    size = shape[0] * shape[1]
+    kept: NDArray[Number] | None = getattr(_buffers, name, None)
+    if kept is None or kept.size < size:
+        kept = np.empty(size, dtype=dtype)
+        setattr(_buffers, name, kept)
+    return kept[:size].reshape(shape)
 
 
 def available_processors() -> int:

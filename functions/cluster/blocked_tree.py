@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.block_runner import BlockRunner, block_bounds, block_pairs
-from functions.cluster.edges import Edges, measured_exactly, nearest_by_weight, ranks
+from functions.cluster.block_runner import BlockRunner, block_bounds, block_pairs, scratch
+from functions.cluster.edges import Edges, distance_keys, distance_of_nearest, measured_exactly, ranks
 from functions.cluster.scout import Bounds
 from functions.cluster.trees import bottlenecks, chain_of_tree, prim, spanning_forest
+
+
+SMALLEST_STRETCH = 64
+"""Rows of the chain whose bottlenecks are worked out pair by pair."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,14 @@ class Problem:
     """n distinct rows, some of which occur several times.
 
     ``rows`` float32[n, d] of length 1; ``copies`` int64[n], how often each occurs; ``wanted`` int64[n], the how-manieth
-    nearest other occurrence gives its core distance, 0 where its own copies suffice.
+    nearest other occurrence gives its core distance, 0 where its own copies suffice; ``canonical`` int64[n], different
+    numbers that decide between equally good edges.
     """
 
     rows: NDArray[np.float32]
     copies: NDArray[np.int64]
     wanted: NDArray[np.int64]
+    canonical: NDArray[np.int64]
 
     @property
     def size(self) -> int:
@@ -46,10 +52,10 @@ class Problem:
     def rounding(self) -> float:
         """The most by which a float32 product of two of the rows may differ from the true one, however summed.
 
-        ``d`` products and sums round by 2**-24 each (Higham, Accuracy and Stability of Numerical Algorithms, 3.1),
-        the rows' own rounding adds a few units.
+        ``d`` products and sums round by 2**-24 each (Higham, Accuracy and Stability of Numerical Algorithms, 3.1); the
+        rows' lengths may differ from 1 by 1e-6.
         """
-        return (self.rows.shape[1] + 8) * 2.0**-24
+        return (self.rows.shape[1] + 8) * 2.0**-24 + 4e-6
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,13 @@ class ExactTree:
 def exact_tree(problem: Problem, bounds: Bounds, runner: BlockRunner, block_rows: int) -> ExactTree:
     """The minimum spanning tree of the mutual reachability graph of the rows, given bounds of it.
 
-    Of equally heavy edges the shorter one is taken, then the one of lower row numbers.
+    Of equally heavy edges the shorter one is taken, then the one of lower canonical numbers.
     """
     order = bounds.chain.order
     blocks = _chain_blocks(problem, bounds, block_rows)
-    found = [bounds.edges]
-    for _, pairs in runner.run(_pairs_within, blocks, block_pairs(len(blocks))):
-        found.append(Edges(order[pairs.left], order[pairs.right], pairs.distance))
-    return tree_of_pairs(problem, Edges.concatenated(found))
+    found = [pairs for _, pairs in runner.run(_pairs_within, blocks, block_pairs(len(blocks)))]
+    pairs = Edges.concatenated(found)
+    return tree_of_pairs(problem, Edges(order[pairs.left], order[pairs.right], pairs.distance))
 
 
 def dense_pairs(problem: Problem) -> Edges:
@@ -86,23 +91,24 @@ def dense_pairs(problem: Problem) -> Edges:
     place = problem.size - np.maximum(problem.wanted_rows, 1)
     ranked = np.partition(products, np.unique(place), axis=1)
     core = np.where(problem.wanted > 0, 1.0 - ranked[np.arange(problem.size), place], 0.0).astype(np.float32)
-    weights = np.maximum(np.maximum(1.0 - products, core), core[:, None])
-    order, _, gap = prim(weights)
+    order, _, gap = prim(np.maximum(np.maximum(1.0 - products, core), core[:, None]))
     slack = np.float32(2.0 * problem.rounding)
-    block = _Block(0, 0, problem.rows, core[order] + slack, gap + slack, np.zeros(1, dtype=np.float32))
     products = products[order[:, None], order]
-    pairs = _taken(products, _near_within(products, block), 0, 0)
+    mask = np.empty(products.shape, dtype=np.bool_)
+    _mark_within(products, core[order] + slack, gap + slack, mask)
+    pairs = _taken(products, mask, 0, 0)
     return Edges(order[pairs.left], order[pairs.right], pairs.distance)
 
 
 def tree_of_pairs(problem: Problem, pairs: Edges) -> ExactTree:
-    """The minimum spanning tree, given pairs among which are all of its edges and all that define core distances."""
+    """The minimum spanning tree, given pairs (each once) with all of its edges and all that define core distances."""
     core = _core_distances(problem, pairs)
     candidates = _lightest(problem, pairs, core)
     distance = measured_exactly(problem.rows, candidates.left, candidates.right)
     weight = np.maximum(distance, np.maximum(core[candidates.left], core[candidates.right]))
+    one, other = problem.canonical[candidates.left], problem.canonical[candidates.right]
     rank = np.empty(weight.size, dtype=np.int64)
-    rank[np.lexsort((candidates.right, candidates.left, distance, weight))] = np.arange(weight.size)
+    rank[np.lexsort((np.maximum(one, other), np.minimum(one, other), distance, weight))] = np.arange(weight.size)
     chosen = spanning_forest(problem.size, candidates.left, candidates.right, rank)
     return ExactTree(candidates.left[chosen], candidates.right[chosen], distance[chosen], core)
 
@@ -112,18 +118,18 @@ def _core_distances(problem: Problem, pairs: Edges) -> NDArray[np.float64]:
     row = np.concatenate([pairs.left, pairs.right])
     other = np.concatenate([pairs.right, pairs.left])
     distance = np.concatenate([pairs.distance, pairs.distance])
-    key, first = np.unique(row * problem.size + other, return_index=True)
-    row, other, distance = key // problem.size, key % problem.size, distance[first]
-    rough = nearest_by_weight(row, distance, np.ones(row.size, dtype=np.int64), problem.wanted_rows)
+    once = np.ones(row.size, dtype=np.int64)
+    rough = distance_of_nearest(
+        np.argsort(distance_keys(row, distance)), row, distance, once, problem.wanted_rows
+    )
     near = np.flatnonzero(distance <= rough[row] + 2.0 * problem.rounding)
     row, other = row[near], other[near]
-    exact = measured_exactly(problem.rows, np.minimum(row, other), np.maximum(row, other))
-    return nearest_by_weight(row, exact, problem.copies[other], problem.wanted).astype(np.float64)
+    exact = measured_exactly(problem.rows, row, other)
+    return distance_of_nearest(np.lexsort((exact, row)), row, exact, problem.copies[other], problem.wanted)
 
 
 def _lightest(problem: Problem, pairs: Edges, core: NDArray[np.float64]) -> Edges:
-    """The pairs, each once, that are in a minimum spanning tree as far as float32 can tell."""
-    pairs = pairs.distinct(problem.size)
+    """The pairs that are in a minimum spanning tree as far as float32 can tell."""
     weight = pairs.weight(core)
     tree = spanning_forest(problem.size, pairs.left, pairs.right, ranks(weight))
     chain = chain_of_tree(pairs.left[tree], pairs.right[tree], weight[tree])
@@ -167,29 +173,65 @@ def _chain_blocks(problem: Problem, bounds: Bounds, block_rows: int) -> list[_Bl
 
 def _pairs_within(left: _Block, right: _Block) -> Edges:
     """The pairs between two blocks that are near enough to matter; rows by their place in the chain."""
+    shape = (left.rows.shape[0], right.rows.shape[0])
+    products, mask = scratch("products", shape, np.float32), scratch("mask", shape, np.bool_)
     if left.number == right.number:
-        products = left.rows @ left.rows.copy().T
-        mask = _near_within(products, left)
+        np.dot(left.rows, left.rows.copy().T, out=products)
+        _mark_within(products, left.reach, left.gap, mask)
     else:
-        products = left.rows @ right.rows.T
-        onward = np.maximum.accumulate(np.append(left.gap, np.float32(0.0))[::-1])[::-1]
-        allowed_left = np.maximum(np.maximum(left.reach, onward), left.bridge[right.number])
-        allowed_right = np.maximum(right.reach, np.maximum.accumulate(np.append(np.float32(0.0), right.gap)))
-        mask = products >= (1.0 - allowed_left)[:, None]
-        mask |= products >= 1.0 - allowed_right
+        np.dot(left.rows, right.rows.T, out=products)
+        _mark_between(products, (left.reach, left.gap), left.bridge[right.number], (right.reach, right.gap), mask)
     return _taken(products, mask, left.begin, right.begin)
 
 
-def _near_within(products: NDArray[np.float32], block: _Block) -> NDArray[np.bool_]:
-    """Which pairs of one block (row before column) are near enough."""
-    count = products.shape[0]
-    allowed = np.zeros((count, count), dtype=np.float32)
-    allowed[:, 1:] = block.gap
-    allowed = np.triu(allowed, 1)
-    np.maximum.accumulate(allowed, axis=1, out=allowed)
-    np.maximum(allowed, block.reach[:, None], out=allowed)
-    np.maximum(allowed, block.reach, out=allowed)
-    return np.triu(products >= 1.0 - allowed, 1)
+def _mark_between(
+    products: NDArray[np.float32],
+    left: tuple[NDArray[np.float32], NDArray[np.float32]],
+    bridge: np.float32,
+    right: tuple[NDArray[np.float32], NDArray[np.float32]],
+    mask: NDArray[np.bool_],
+) -> None:
+    """Mark the pairs near enough between two stretches of the chain, each given by its reaches and its gaps.
+
+    The bottleneck of a pair is the largest of: the gaps from the left row on, the bridge between the stretches, and
+    the gaps up to the right row.
+    """
+    onward = np.maximum.accumulate(np.append(left[1], np.float32(0.0))[::-1])[::-1]
+    upto = np.maximum.accumulate(np.append(np.float32(0.0), right[1]))
+    allowed_left = np.maximum(np.maximum(left[0], onward), bridge)
+    allowed_right = np.maximum(right[0], upto)
+    np.greater_equal(products, (1.0 - allowed_left)[:, None], out=mask)
+    # Mostly the bridge is wide enough for all rows on the right, and there is nothing to add.
+    wider = np.flatnonzero(allowed_right > allowed_left.min())
+    if wider.size > products.shape[1] // 8:
+        mask |= products >= 1.0 - allowed_right
+    elif wider.size:
+        mask[:, wider] |= products[:, wider] >= 1.0 - allowed_right[wider]
+
+
+def _mark_within(
+    products: NDArray[np.float32], reach: NDArray[np.float32], gap: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> None:
+    """Mark the pairs (row before column) near enough within one stretch of the chain: by halves."""
+    count = reach.size
+    if count <= SMALLEST_STRETCH:
+        allowed = np.zeros((count, count), dtype=np.float32)
+        allowed[:, 1:] = gap
+        allowed = np.maximum.accumulate(np.triu(allowed, 1), axis=1)
+        np.maximum(allowed, np.maximum(reach[:, None], reach), out=allowed)
+        mask[...] = np.triu(products >= 1.0 - allowed, 1)
+        return
+    half = count // 2
+    mask[half:, :half] = False
+    _mark_between(
+        products[:half, half:],
+        (reach[:half], gap[: half - 1]),
+        gap[half - 1],
+        (reach[half:], gap[half:]),
+        mask[:half, half:],
+    )
+    _mark_within(products[:half, :half], reach[:half], gap[: half - 1], mask[:half, :half])
+    _mark_within(products[half:, half:], reach[half:], gap[half:], mask[half:, half:])
 
 
 def _taken(products: NDArray[np.float32], mask: NDArray[np.bool_], row: int, column: int) -> Edges:

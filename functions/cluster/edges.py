@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-MEASURED_ROWS = 4096
-"""Pairs measured at a time: two copies of this many rows are held."""
+Distance = TypeVar("Distance", np.float32, np.float64)
+
+MEASURED_ROWS = 256
+"""Pairs measured at a time, so that the copies of their rows stay in the cache."""
+
+
+DECIMALS = 13
+"""Decimals of exact distances: float64 sums of a few hundred products of unit vectors err by less."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of different rows and their cosine distances: int64[m], int64[m], float32[m]. A pair may come twice."""
+    """Pairs of different rows and their cosine distances: int64[m], int64[m], float32[m]. Every pair comes once."""
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]
@@ -32,12 +39,6 @@ class Edges:
     def chosen(self, which: NDArray[np.integer] | NDArray[np.bool_]) -> Edges:
         """Some of the edges, by number or by mask."""
         return Edges(self.left[which], self.right[which], self.distance[which])
-
-    def distinct(self, size: int) -> Edges:
-        """Every pair once, with left < right, sorted by ends."""
-        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
-        _, first = np.unique(low * size + high, return_index=True)
-        return Edges(low[first], high[first], self.distance[first])
 
     def weight(self, core: NDArray[np.floating]) -> NDArray[np.floating]:
         """Mutual reachability distances."""
@@ -57,36 +58,45 @@ def measured(rows: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[
 def measured_exactly(
     rows: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The cosine distances of pairs of rows, in float64, float64[m] in [0, 2]; the same for (a, b) and (b, a)."""
+    """The cosine distances of pairs of rows, in float64, float64[m] in [0, 2]; the same for (a, b) and (b, a).
+
+    Rounded to ``DECIMALS``: distances that are equal but for the order in which a processor sums are equal.
+    """
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     distance = np.empty(left.size)
     for begin in range(0, left.size, MEASURED_ROWS):
         a, b = left[begin : begin + MEASURED_ROWS], right[begin : begin + MEASURED_ROWS]
         products = np.einsum("ij,ij->i", rows[a].astype(np.float64), rows[b].astype(np.float64))
         distance[begin : begin + MEASURED_ROWS] = 1.0 - products / (lengths[a] * lengths[b])
-    return np.clip(distance, 0.0, 2.0)
+    return np.clip(np.round(distance, DECIMALS), 0.0, 2.0)
 
 
-def nearest_by_weight(
-    row: NDArray[np.integer],
-    distance: NDArray[np.floating],
-    count: NDArray[np.integer],
-    wanted: NDArray[np.integer],
-) -> NDArray[np.floating]:
-    """For each row, the least distance within which its listed neighbours count ``wanted`` or more.
+def distance_keys(row: NDArray[np.int64], distance: NDArray[np.float32]) -> NDArray[np.int64]:
+    """One whole number for each (row, distance), in the order of both; the sign of -0.0 and below counts as 0.
 
-    ``row`` int[m] lists each row's neighbours with their ``distance`` and how many they ``count``; each row of
-    0..n-1 with ``wanted`` > 0 must have enough. 0 where ``wanted`` (int[n]) is 0.
+    The bits of floats that are not negative order like the floats, and whole numbers sort much faster than two keys.
     """
-    order = np.lexsort((distance, row))
-    row, distance = row[order], distance[order]
-    total = np.cumsum(count[order])
-    start = np.searchsorted(row, np.arange(wanted.size))
-    before = np.where(start > 0, total[np.maximum(start - 1, 0)], 0)
-    found = np.searchsorted(total, before + np.maximum(wanted, 1))
-    asked = wanted > 0
+    return (row.astype(np.int64) << 32) | np.maximum(distance, np.float32(0.0)).view(np.int32)
+
+
+def distance_of_nearest(
+    order: NDArray[np.int64],
+    row: NDArray[np.int64],
+    distance: NDArray[Distance],
+    copies: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+) -> NDArray[Distance]:
+    """For each row, the least distance within which its listed neighbours number ``wanted`` or more.
+
+    ``row`` int[m] lists neighbours by whose they are, with their ``distance`` and how many ``copies`` each is, and
+    ``order`` sorts the list by row, then distance. Each row of 0..n-1 must have enough; the result is 0 where
+    ``wanted`` (int[n]) is 0.
+    """
+    total = np.concatenate([[0], np.cumsum(copies[order])])
+    asked = np.flatnonzero(wanted > 0)
+    before = total[np.searchsorted(row[order], asked)]
     result = np.zeros(wanted.size, dtype=distance.dtype)
-    result[asked] = distance[found[asked]]
+    result[asked] = distance[order[np.searchsorted(total, before + wanted[asked]) - 1]]
     return result
 
 

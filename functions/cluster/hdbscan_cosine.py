@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from functions.cluster.block_runner import BlockRunner
 from functions.cluster.hdbscan_tree import select_clusters, single_linkage
 from functions.cluster.spanning_tree import SpanningTree, minimum_spanning_tree
 
@@ -45,11 +46,13 @@ def cluster(
     min_cluster_size: int = 3,
     min_samples: int = 2,
     cluster_selection_epsilon: float = 0.4,
+    runner: BlockRunner | None = None,
 ) -> Clustering:
     """HDBSCAN (excess of mass) with the cosine distance over ``embeddings`` (float32[n, d], rows of length 1).
 
     ``min_samples`` counts the other points, as the ``hdbscan`` package does. Exact, deterministic, and independent
     of the order of the rows: where distances tie, the plain cosine distance decides, then the rows' contents.
+    ``runner`` is where blocks of large events run, the threads of this machine by default; labels do not depend on it.
     Any n from 0 up; fewer than ``min_cluster_size`` rows are all noise.
 
     Raises EmbeddingsRefusedError for rows that are not finite or not of length 1, and ValueError for parameters
@@ -59,7 +62,7 @@ def cluster(
     if rows.shape[0] < max(min_cluster_size, 2):
         _check_parameters(min_cluster_size, min_samples, cluster_selection_epsilon)
         return _all_noise(rows.shape[0])
-    tree = minimum_spanning_tree(rows, min_samples)
+    tree = minimum_spanning_tree(rows, min_samples, runner=runner)
     return label_tree(
         tree,
         min_cluster_size=min_cluster_size,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import flask
 import functions_framework
 
@@ -15,10 +13,10 @@ from shared.log import configure_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery
-from shared.service import Service
+from shared.service import Service, made_once
 
 
-@cache
+@made_once
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = ClusterSettings.from_environment()

@@ -23,6 +23,9 @@ from functions.cluster.scout import scout
 DENSE_ROWS = 2000
 """Up to here the whole similarity matrix is held, 16 MB at most; above, blocks of it."""
 
+UNIT_ROUNDING = 1e-6
+"""Rows whose length differs from 1 by no more than this are not normalised again."""
+
 BLOCK_ROWS = 1300
 """Rows of a block: one block of products is 7 MB, and not a power of two."""
 
@@ -72,16 +75,16 @@ def minimum_spanning_tree(
     the result: ``runner`` runs the block tasks (threads by default), ``dense_rows`` is the largest number of rows
     whose similarity matrix is held at once.
     """
+    embeddings = _without_padding(embeddings)
     order = canonical_order(embeddings)
-    # Padding costs time and changes nothing.
-    used = np.flatnonzero(embeddings.any(axis=0))
-    rows = embeddings[order, : used[-1] + 1] if used.size else embeddings[order]
-    first, group, copies = _distinct(rows)
-    total = rows.shape[0]
+    first, group, copies = _distinct(embeddings, order)
+    total = embeddings.shape[0]
     wanted = np.maximum(min(max(min_samples, 1), max(total - 1, 0)) - (copies - 1), 0)
-    problem = Problem(_unit(rows[first]), copies, wanted)
+    rows = embeddings if first.size == total else embeddings[first]
+    problem = Problem(_unit(rows), copies, wanted, canonical=group[first])
     if problem.size == 1:
-        tree = ExactTree(*(np.zeros(0, dtype=np.int64),) * 2, np.zeros(0), np.zeros(1))
+        nothing = np.zeros(0, dtype=np.int64)
+        tree = ExactTree(nothing, nothing, np.zeros(0), np.zeros(1))
     elif problem.size <= dense_rows:
         tree = tree_of_pairs(problem, dense_pairs(problem))
     else:
@@ -91,31 +94,60 @@ def minimum_spanning_tree(
     return _with_copies(tree, order, first, group)
 
 
-def _distinct(rows: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Of sorted rows: the first of each run of equal ones, the run each row is in, and the length of each run."""
-    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
-    first = np.flatnonzero(new)
-    return first, np.cumsum(new) - 1, np.diff(np.append(first, rows.shape[0]))
+def _without_padding(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without the columns at the end that are zero in every row: they cost time and change nothing."""
+    used = embeddings.shape[1]
+    while used > 1 and not embeddings[:, used - 1].any():
+        used -= 1
+    return embeddings if used == embeddings.shape[1] else np.ascontiguousarray(embeddings[:, :used])
+
+
+def _distinct(
+    embeddings: NDArray[np.float32], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """One row of each kind of equal rows, ascending; the canonical number of each row's kind; each kind's size.
+
+    Sizes come in the order of the first result, numbers in that of the rows.
+    """
+    new = np.ones(order.size, dtype=bool)
+    # Equal rows are neighbours in the order, and few neighbours agree even in the first columns.
+    alike = (embeddings[order[1:], :4] == embeddings[order[:-1], :4]).all(axis=1)
+    for place in np.flatnonzero(alike):
+        new[place + 1] = not np.array_equal(embeddings[order[place]], embeddings[order[place + 1]])
+    kind = np.empty(order.size, dtype=np.int64)
+    kind[order] = np.cumsum(new) - 1
+    _, first, copies = np.unique(kind, return_index=True, return_counts=True)
+    ascending = np.argsort(first)
+    return first[ascending], kind, copies[ascending]
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows brought to length 1; the very same ones when they are that already, up to rounding."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    if np.abs(lengths - 1.0).max() <= UNIT_ROUNDING:
+        return rows
     return (rows / lengths[:, None]).astype(np.float32)
 
 
 def _with_copies(
-    tree: ExactTree, order: NDArray[np.int64], first: NDArray[np.int64], group: NDArray[np.int64]
+    tree: ExactTree, order: NDArray[np.int64], first: NDArray[np.int64], kind: NDArray[np.int64]
 ) -> SpanningTree:
     """The tree over all rows: each copy hangs on the first of its kind, at distance 0 and their core distance."""
-    copy = np.flatnonzero(first[group] != np.arange(group.size))
-    left = np.concatenate([first[tree.left], first[group[copy]]])
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    head = np.empty(first.size, dtype=np.int64)
+    head[kind[first]] = first
+    core = np.empty(first.size)
+    core[kind[first]] = tree.core
+    copy = np.flatnonzero(head[kind] != np.arange(kind.size))
+    left = np.concatenate([first[tree.left], head[kind[copy]]])
     right = np.concatenate([first[tree.right], copy])
     distance = np.concatenate([tree.distance, np.zeros(copy.size)])
-    weight = np.maximum(distance, np.maximum(tree.core[group[left]], tree.core[group[right]]))
-    low, high = np.minimum(left, right), np.maximum(left, right)
+    weight = np.maximum(distance, np.maximum(core[kind[left]], core[kind[right]]))
+    low, high = np.minimum(place[left], place[right]), np.maximum(place[left], place[right])
     sequence = np.lexsort((high, low, distance, weight))
     return SpanningTree(
-        size=group.size,
+        size=kind.size,
         left=order[low[sequence]],
         right=order[high[sequence]],
         weight=weight[sequence],

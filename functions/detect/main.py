@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 
 import flask
 import functions_framework
@@ -18,11 +17,11 @@ from shared.log import configure_logging, logger
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
-from shared.service import Service
+from shared.service import Service, made_once
 from shared.storage import CloudStorage
 
 
-@cache
+@made_once
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = DetectSettings.from_environment()
@@ -48,5 +47,5 @@ def service() -> Service:
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: ``POST /media-uploads``, ``POST /detect-requests``, ``GET /ready``."""
+    """The function: ``POST /media-uploads``, ``POST /detect-requests``, ``GET /healthz``."""
     return service().answer(request)

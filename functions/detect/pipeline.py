@@ -33,6 +33,8 @@ from shared.storage import ObjectMissing, ObjectStore
 
 _REPLACED = "replaced by a newer upload"
 _DELETED = "the photo was deleted"
+# In place of a generation: without consent the bucket is not asked.
+_NOT_LOOKED_FOR = 0
 # Matching faces is repeated when another instance wrote the same photo meanwhile; that settles at once.
 _MATCHING_TRIES = 5
 
@@ -64,6 +66,10 @@ class Stopwatch:
             yield
         finally:
             self.milliseconds[name] = round((time.perf_counter() - start) * 1000, 1)
+
+    def note(self, milliseconds: Mapping[str, float]) -> None:
+        """Add stages that were timed elsewhere."""
+        self.milliseconds.update({stage: round(duration, 1) for stage, duration in milliseconds.items()})
 
     def report(self) -> dict[str, float]:
         """All stages, and the total so far."""
@@ -143,10 +149,10 @@ class Detection:
             if generation <= photo.deleted_generation or generation < (photo.generation or 0):
                 logger().info("an older generation of the photo: nothing to do", media_id=str(media_id))
                 return None
+            job = store.job_of_object(connection, photo, generation)
             if generation != photo.generation:
                 store.end_open_jobs(connection, media_id, generation - 1, _REPLACED)
                 store.set_object(connection, photo, notification.bucket, notification.object_name, generation)
-            job = store.job_of_object(connection, photo, generation)
             if job.has_ended or not self._start(connection, photo, job):
                 return None
             return Work(job, event_id, media_id, notification.bucket, notification.object_name, generation)
@@ -186,38 +192,38 @@ class Detection:
         """The work that a request asks for; None when there is none (refused, stale or done already)."""
         current = self._current_object(message)
         with self._database.transaction() as connection:
-            photo = store.lock_photo(connection, message.media_id, message.event_id, create=False)
+            photo, refusal = _photo_of(connection, message)
             job = job_ledger.lock(connection, message.job_id)
             if job is None or job.run != message.run or job.has_ended:
                 logger().info("a stale or repeated request: nothing to do", job_id=str(message.job_id))
                 return None
             if (job.event_id, job.media_id) != (message.event_id, message.media_id):
                 raise Permanent("wrong_event", "the request names another photo than its job does")
-            if photo is None or photo.bucket is None or photo.object_name is None or current is None:
-                job_ledger.fail(connection, job, "no_object", "the photo has no object in the bucket: upload it")
+            try:
+                store.refuse_without_consent(connection, message.event_id)
+                if refusal is not None:
+                    raise refusal
+                work = _work_of_request(connection, job, photo, current)
+            except Permanent as error:
+                self._refuse(connection, job, error)
                 return None
-            generation = photo.generation or current
-            if generation <= photo.deleted_generation:
-                job_ledger.complete(connection, job, {"skipped": _DELETED})
-                return None
-            if job.object_generation not in (0, generation) or not store.adopt_generation(connection, job, generation):
-                job_ledger.complete(connection, job, {"skipped": _REPLACED})
-                return None
-            if not self._start(connection, photo, job):
+            if work is None or photo is None or not self._start(connection, photo, job):
                 return None
             if photo.generation is None:
-                store.set_object(connection, photo, photo.bucket, photo.object_name, generation)
-            return Work(job, message.event_id, message.media_id, photo.bucket, photo.object_name, generation)
+                store.set_object(connection, photo, work.bucket, work.object_name, work.generation)
+            return work
 
     def _current_object(self, message: DetectRequested) -> int | None:
         """The generation of the photo's object: as known, or else as the bucket says; None without one."""
         with self._database.transaction() as connection:
-            photo = store.lock_photo(connection, message.media_id, message.event_id, create=False)
+            photo, _ = _photo_of(connection, message)
             consents = store.consents(connection, message.event_id)
         if photo is None or photo.bucket is None or photo.object_name is None:
             return None
-        if photo.generation is not None or not consents:
-            return photo.generation or 0
+        if photo.generation is not None:
+            return photo.generation
+        if not consents:
+            return _NOT_LOOKED_FOR
         try:
             return self._objects.generation(photo.bucket, photo.object_name)
         except ObjectMissing:
@@ -256,7 +262,7 @@ class Detection:
         except Permanent as refusal:
             self._end_without_faces(work, refusal=refusal)
         else:
-            watch.milliseconds.update(result.timings)
+            watch.note({stage.removesuffix("_ms"): duration for stage, duration in result.timings.items()})
             if result.dropped:
                 logger().error("detections without usable numbers were dropped", dropped=result.dropped)
             return _Found(decoded, result.faces)
@@ -277,9 +283,7 @@ class Detection:
             photo, job = self._still_wanted(connection, work)
             if photo is None or job is None:
                 return
-            store.remove_faces_of_earlier_objects(
-                connection, photo, work.generation, self._settings.derived_bucket
-            )
+            store.remove_faces_of_earlier_objects(connection, photo, work.generation, self._settings.derived_bucket)
             if refusal is not None:
                 self._refuse(connection, job, refusal)
             else:
@@ -296,7 +300,7 @@ class Detection:
                 thumbnails = _thumbnails(work, found, matched)
                 uploaded |= dict.fromkeys(thumbnails)
                 store.announce_thumbnails(connection, self._settings.derived_bucket, list(uploaded))
-            with watch.stage("thumbnails"):
+            with watch.stage("upload"):
                 self._upload_thumbnails(work, thumbnails)
             if self._write(work, found, matched, list(uploaded), watch):
                 return
@@ -370,9 +374,42 @@ class Detection:
                 return
             if notification.generation < (photo.generation or 0):
                 return
+            if notification.generation != photo.generation:
+                store.set_object(
+                    connection, photo, notification.bucket, notification.object_name, notification.generation
+                )
             store.set_deleted(connection, photo, notification.generation)
             store.end_open_jobs(connection, media_id, notification.generation, _DELETED)
             store.remove_photo_traces(connection, photo, self._settings.derived_bucket)
+
+
+def _photo_of(connection: Connection, message: DetectRequested) -> tuple[Photo | None, Permanent | None]:
+    """The photo that is asked for, locked, or why it is not to be looked at."""
+    try:
+        return store.lock_photo(connection, message.media_id, message.event_id, create=False), None
+    except Permanent as refusal:
+        return None, refusal
+
+
+def _work_of_request(connection: Connection, job: Job, photo: Photo | None, current: int | None) -> Work | None:
+    """What to read for a request; None when the job ends here, because its object is no longer the photo's.
+
+    Raises:
+        Permanent: ``no_object``.
+        Retryable: nobody has asked the bucket yet which object is there.
+    """
+    if photo is None or photo.bucket is None or photo.object_name is None or current is None:
+        raise Permanent("no_object", "the photo has no object in the bucket: upload it")
+    generation = photo.generation or current
+    if generation == _NOT_LOOKED_FOR:
+        raise Retryable("consent was given a moment ago: the photo's object is still to be looked for")
+    if generation <= photo.deleted_generation:
+        job_ledger.complete(connection, job, {"skipped": _DELETED})
+    elif job.object_generation not in (0, generation) or not store.adopt_generation(connection, job, generation):
+        job_ledger.complete(connection, job, {"skipped": _REPLACED})
+    else:
+        return Work(job, photo.event_id, photo.media_id, photo.bucket, photo.object_name, generation)
+    return None
 
 
 def _match(connection: Connection, work: Work, found: _Found) -> Redetection:

@@ -115,6 +115,13 @@ UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = %(job_id)s AND 
         AND other.media_ids[1] = %(media_id)s AND other.object_generation = %(generation)s AND other.id <> %(job_id)s
 )
 """
+# One that was asked for before the object was known (by the sweep) is this object's job as well.
+_ADOPT_EARLIER_JOB = """
+UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = (
+    SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id = %(event_id)s AND media_ids[1] = %(media_id)s
+        AND object_generation = 0 AND status IN ('pending', 'processing')
+)
+"""
 _CREATE_UNPLACED = """
 INSERT INTO ml_jobs (id, job_type, event_id, status, error_code, error, result, started_at, completed_at)
 VALUES (%(id)s, 'detect', NULL, 'failed', %(code)s, %(reason)s, %(result)s, now(), now()) ON CONFLICT (id) DO NOTHING
@@ -126,7 +133,8 @@ def job_of_object(connection: Connection, photo: Photo, generation: int) -> Job:
     key = {"event_id": photo.event_id, "media_id": photo.media_id, "generation": generation}
     found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
     if found is None:
-        connection.execute(_CREATE_JOB, key)
+        if not connection.execute(_ADOPT_EARLIER_JOB, key).rowcount:
+            connection.execute(_CREATE_JOB, key)
         found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
     job = job_ledger.lock(connection, found["id"]) if found else None
     if job is None:
@@ -287,9 +295,7 @@ def write_faces(
     return changed > 0
 
 
-def remove_faces_of_earlier_objects(
-    connection: Connection, photo: Photo, generation: int, derived_bucket: str
-) -> None:
+def remove_faces_of_earlier_objects(connection: Connection, photo: Photo, generation: int, derived_bucket: str) -> None:
     """Delete the faces found in what the photo was before: what it is now shows nobody."""
     earlier = connection.execute(_OF_EARLIER_OBJECTS, (photo.media_id, generation)).fetchall()
     if remove_faces(connection, [row["id"] for row in earlier], derived_bucket):
@@ -317,9 +323,7 @@ def _unreferenced(connection: Connection, names: Sequence[str]) -> list[str]:
     return sorted(set(names) - {row["thumbnail_object"] for row in rows})
 
 
-def _face_values(
-    photo: Photo, generation: int, face: DetectedFace, face_id: UUID, model: str
-) -> dict[str, Any]:
+def _face_values(photo: Photo, generation: int, face: DetectedFace, face_id: UUID, model: str) -> dict[str, Any]:
     return {
         "id": face_id,
         "media_id": photo.media_id,

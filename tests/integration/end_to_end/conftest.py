@@ -1,0 +1,49 @@
+"""One cloud for the tests that do not need their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.cloud import Cloud
+from tests.integration.end_to_end.whole_cloud import Event, Outcome, options, running_cloud, sample_folder
+from tests.integration.local.small_cloud import state_directory
+
+_PHOTOS = 24
+
+
+@pytest.fixture(autouse=True, scope="session")
+def environment() -> Iterator[None]:
+    """The host app sets STORAGE_EMULATOR_HOST for its process; the tests after these find what was there before."""
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    yield
+    os.environ.pop("STORAGE_EMULATOR_HOST", None)
+    if before is not None:
+        os.environ["STORAGE_EMULATOR_HOST"] = before
+
+
+@pytest.fixture(scope="session")
+def cloud(mini_pack: Path) -> Iterator[Cloud]:
+    """The whole cloud, with the small broker and the pack ``mini``."""
+    assert mini_pack.is_dir()
+    with state_directory() as state, running_cloud(options(state)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small event's photos."""
+    return sample_folder(tmp_path_factory.mktemp("photos"), _PHOTOS)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cloud: Cloud, photos: dict[str, Path]) -> Outcome:
+    """What becomes of the small event when nothing is killed."""
+    event = Event.made(cloud.addresses, photos)
+    event.upload()
+    event.wait_until_settled()
+    event.assert_each_photo_was_done_once()
+    return event.outcome()

@@ -1,0 +1,239 @@
+"""The rules about faces around HDBSCAN, one by one, and the events that plain HDBSCAN gets wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from functions.cluster.face_rules import (
+    constrained_average_linkage,
+    group_faces,
+    join_noise,
+    may_seed,
+    pair_noise,
+    split_same_photo,
+)
+from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster
+from functions.cluster.parameters import DEFAULTS, ClusterParameters
+from functions.cluster.states import FaceState
+from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
+
+PLAIN = DEFAULTS.without_rules()
+CAPPED = replace(PLAIN, max_distance=0.65)
+
+
+def faces(count: int) -> list[FaceState]:
+    """Faces of as many photos."""
+    return [FaceState(face_id=uuid4(), media_id=uuid4()) for _ in range(count)]
+
+
+def one_person(count: int, seed: int = 0) -> NDArray[np.float32]:
+    scenario = Scenario(faces=count, persons=1, bystanders=0.0, faces_per_photo=0.0, hard=0.0, siblings=0.0, bursts=0.0)
+    return simulate(scenario, seed).embeddings
+
+
+def strangers(count: int, seed: int = 0) -> NDArray[np.float32]:
+    event = simulate(Scenario(faces=3 * count, bystanders=1.0, siblings=0.0), seed)
+    return event.embeddings[np.unique(event.identity, return_index=True)[1]][:count]
+
+
+def labels_of(embeddings: NDArray[np.float32], parameters: ClusterParameters = DEFAULTS) -> NDArray[np.int32]:
+    return group_faces(embeddings, faces(embeddings.shape[0]), parameters).labels
+
+
+def test_with_every_rule_off_the_labels_are_those_of_hdbscan() -> None:
+    event = simulate(replace(SCENARIOS["crowd"], faces=500), 3)
+    expected = cluster(event.embeddings).labels
+    assert np.array_equal(group_faces(event.embeddings, event.faces, PLAIN).labels, expected)
+    assert not np.array_equal(group_faces(event.embeddings, event.faces).labels, expected)
+
+
+@pytest.mark.parametrize("parameters", [PLAIN, DEFAULTS], ids=["plain", "rules"])
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_face_and_one_face_are_noise(count: int, parameters: ClusterParameters) -> None:
+    assert labels_of(one_person(3)[:count], parameters).tolist() == [-1] * count
+
+
+def test_two_alike_faces_are_a_person_of_two_two_different_ones_are_not() -> None:
+    assert labels_of(unit(np.array([[1.0, 0.1, 0.0], [1.0, 0.0, 0.1]]))).tolist() == [0, 0]
+    assert labels_of(unit(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_event_with_one_person_is_one_cluster_without_noise(seed: int) -> None:
+    assert labels_of(one_person(60, seed)).tolist() == [0] * 60
+
+
+def test_three_faces_of_one_person_are_one_cluster() -> None:
+    assert labels_of(one_person(3)).tolist() == [0, 0, 0]
+
+
+def test_identical_photos_are_one_person() -> None:
+    assert labels_of(np.repeat(one_person(3)[:1], 20, axis=0)).tolist() == [0] * 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_strangers_are_nobody(seed: int) -> None:
+    embeddings = strangers(40, seed)
+    assert (labels_of(embeddings, PLAIN) >= 0).any(), (
+        "plain HDBSCAN finds false persons here, or the test shows nothing"
+    )
+    assert labels_of(embeddings).tolist() == [-1] * 40
+
+
+def test_one_person_in_sixty_percent_of_the_photos_is_found_whole() -> None:
+    event = simulate(Scenario(faces=500, main_presence=0.6, hard=0.05), 11)
+    main = event.identity == 0
+    labels = group_faces(event.embeddings, event.faces).labels
+    counts = np.bincount(labels[main & (labels >= 0)])
+    assert main.mean() > 0.2
+    assert counts.max() / main.sum() > 0.95
+    assert (event.identity[labels == counts.argmax()] == 0).all()
+
+
+def test_the_cap_takes_a_far_stranger_out_of_a_tight_cluster() -> None:
+    embeddings = np.concatenate([one_person(20), strangers(4), one_person(20, seed=5)])
+    for label in range(2):
+        members = embeddings[labels_of(embeddings, CAPPED) == label]
+        assert (members @ members.T).min() > 0.1
+
+
+def test_a_nan_is_refused_by_name() -> None:
+    embeddings = one_person(5).copy()
+    embeddings[3, 17] = np.nan
+    with pytest.raises(EmbeddingsRefusedError, match="rows 3 hold NaN"):
+        labels_of(embeddings)
+
+
+def test_as_many_faces_as_rows_or_nothing() -> None:
+    with pytest.raises(ValueError, match="5 embeddings for 4 faces"):
+        group_faces(one_person(5), faces(4))
+
+
+@given(seed=st.integers(0, 1000), shuffle=st.integers(0, 1000))
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_the_order_of_the_faces_does_not_matter(seed: int, shuffle: int) -> None:
+    event = simulate(replace(SCENARIOS["groups"], faces=150, hard=0.2), seed)
+    order = np.random.default_rng(shuffle).permutation(150)
+    expected = group_faces(event.embeddings, event.faces).labels
+    shuffled = group_faces(event.embeddings[order], [event.faces[row] for row in order]).labels
+    assert same_partition(shuffled, expected[order])
+
+
+def test_two_faces_of_one_photo_are_never_one_person() -> None:
+    for name, scenario in SCENARIOS.items():
+        event = simulate(replace(scenario, faces=600), 5)
+        labels = group_faces(event.embeddings, event.faces).labels
+        places = [(label, photo) for label, photo in zip(labels, event.photo, strict=True) if label >= 0]
+        assert len(places) == len(set(places)), name
+
+
+def test_siblings_who_stand_together_are_told_apart() -> None:
+    together = Scenario(
+        faces=300, persons=4, main_persons=2, main_presence=0.8, siblings_among_main=True, siblings=0.0, bystanders=0.1
+    )
+    rng = np.random.default_rng(1)
+    event = simulate(together, 2)
+    embeddings = event.embeddings.copy()
+    # Siblings nearer than usual: HDBSCAN at the default epsilon makes them one person.
+    for row in np.flatnonzero(event.identity <= 1):
+        embeddings[row] = unit(embeddings[row] + 0.6 * embeddings[rng.choice(np.flatnonzero(event.identity <= 1))])
+    split = group_faces(embeddings, event.faces, replace(DEFAULTS, join_similarity=None, pair_similarity=None)).labels
+    joint = group_faces(
+        embeddings,
+        event.faces,
+        replace(DEFAULTS, conflict_similarity=None, join_similarity=None, pair_similarity=None),
+    ).labels
+    assert purity(joint, event.identity) < 0.8
+    assert purity(split, event.identity) > 0.9
+
+
+def test_a_mirror_only_loses_the_less_alike_face() -> None:
+    embeddings = one_person(20)
+    photos = np.arange(20)
+    photos[19] = photos[18]
+    labels = split_same_photo(embeddings, np.zeros(20, dtype=np.int32), photos, 0.4, 3)
+    assert (labels[:18] == 0).all()
+    assert sorted(labels[18:]) == [-1, 0]
+
+
+def test_average_linkage_never_joins_faces_of_one_photo() -> None:
+    embeddings = np.repeat(one_person(3)[:1], 6, axis=0)
+    parts = constrained_average_linkage(embeddings, np.array([0, 0, 1, 1, 2, 2]), 0.4)
+    for part in np.unique(parts):
+        assert np.unique(np.array([0, 0, 1, 1, 2, 2])[parts == part]).size == (parts == part).sum() == 3
+
+
+def test_a_left_over_face_joins_the_person_it_is_near() -> None:
+    embeddings = np.concatenate([one_person(10), one_person(10, seed=9)])
+    labels = np.array([0] * 9 + [-1] + [1] * 10, dtype=np.int32)
+    assert join_noise(embeddings, labels, np.arange(20), 0.35, 0.05).tolist() == [0] * 10 + [1] * 10
+
+
+def test_but_not_when_it_is_as_near_to_another() -> None:
+    axes = np.eye(8)
+    between = axes[0] + 1.03 * axes[1]
+    embeddings = unit(np.stack([axes[0]] * 3 + [axes[1]] * 3 + [between]))
+    labels = np.array([0, 0, 0, 1, 1, 1, -1], dtype=np.int32)
+    assert join_noise(embeddings, labels, np.arange(7), 0.35, 0.05)[6] == -1
+    assert join_noise(embeddings, labels, np.arange(7), 0.35, 0.0)[6] == 1
+
+
+def test_nor_into_a_photo_the_person_is_in_already() -> None:
+    embeddings = one_person(10)
+    labels = np.array([0] * 9 + [-1], dtype=np.int32)
+    photos = np.arange(10)
+    photos[9] = photos[0]
+    assert join_noise(embeddings, labels, photos, 0.35, 0.05)[9] == -1
+
+
+def test_a_pair_needs_two_photos_two_seeds_and_likeness() -> None:
+    embeddings = unit(np.array([[1.0, 0.1], [1.0, 0.0]]))
+    alone = np.array([-1, -1], dtype=np.int32)
+    seeds = np.array([True, True])
+    assert pair_noise(embeddings, alone, np.array([0, 1]), seeds, 0.5).tolist() == [0, 0]
+    assert pair_noise(embeddings, alone, np.array([0, 0]), seeds, 0.5).tolist() == [-1, -1]
+    assert pair_noise(embeddings, alone, np.array([0, 1]), np.array([True, False]), 0.5).tolist() == [-1, -1]
+    assert pair_noise(embeddings, alone, np.array([0, 1]), seeds, 0.999).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "face"),
+    [
+        ({"seed_min_size_px": 40.0}, {"size_px": 39.0}),
+        ({"seed_min_sharpness": 10.0}, {"sharpness": 9.0}),
+        ({"seed_max_yaw": 60.0}, {"yaw": -61.0}),
+        ({"seed_max_pitch": 60.0}, {"pitch": 61.0}),
+    ],
+)
+def test_small_blurred_and_turned_faces_do_not_seed(limits: dict[str, float], face: dict[str, float]) -> None:
+    state = replace(faces(1)[0], **face)  # type: ignore[arg-type]
+    assert not may_seed(state, replace(PLAIN, **limits))  # type: ignore[arg-type]
+    assert may_seed(state, PLAIN)
+    unmeasured = replace(state, sharpness=None, yaw=None, pitch=None, size_px=200.0)
+    assert may_seed(unmeasured, replace(PLAIN, **limits))  # type: ignore[arg-type]
+
+
+def test_faces_that_do_not_seed_found_no_person_but_join_one() -> None:
+    embeddings = np.concatenate([one_person(10), one_person(10, seed=9)])
+    states = [replace(face, size_px=10.0 if row >= 9 else 100.0) for row, face in enumerate(faces(20))]
+    labels = group_faces(embeddings, states).labels
+    assert labels.tolist() == [0] * 10 + [-1] * 10
+
+
+def same_partition(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
+    pairs = set(zip(one.tolist(), other.tolist(), strict=True))
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) and all(
+        (a < 0) == (b < 0) for a, b in pairs
+    )
+
+
+def purity(labels: NDArray[np.int32], identity: NDArray[np.int64]) -> float:
+    clusters = [identity[labels == label] for label in range(labels.max() + 1)]
+    return sum(int(np.bincount(members).max()) for members in clusters) / sum(members.size for members in clusters)
