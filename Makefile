@@ -35,7 +35,7 @@ up: setup ## the emulated cloud, until Ctrl-C
 	@$(BIN)/python -m local up
 
 test: lint model ## everything that is checked; ends with what could not run here
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

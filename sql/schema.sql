@@ -589,9 +589,9 @@ CREATE TABLE public.outbox (
     bucket text,
     object_prefix text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     last_error text,
-    due_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT outbox_delete_is_whole CHECK (((kind <> 'delete_objects'::text) OR ((bucket <> ''::text) AND (object_prefix <> ''::text)))),
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['publish'::text, 'delete_objects'::text]))),
     CONSTRAINT outbox_publish_is_whole CHECK (((kind <> 'publish'::text) OR ((topic IS NOT NULL) AND (data IS NOT NULL))))
@@ -726,14 +726,6 @@ ALTER TABLE ONLY public.cluster_runs
 
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
-
-
---
--- Name: dead_letters dead_letters_topic_message_id_key; Type: CONSTRAINT; Schema: public; Owner: -
---
-
-ALTER TABLE ONLY public.dead_letters
-    ADD CONSTRAINT dead_letters_topic_message_id_key UNIQUE (topic, message_id);
 
 
 --
@@ -948,6 +940,13 @@ CREATE INDEX cluster_runs_event_idx ON public.cluster_runs USING btree (event_id
 --
 
 CREATE INDEX dead_letters_job_idx ON public.dead_letters USING btree (job_id) WHERE (job_id IS NOT NULL);
+
+
+--
+-- Name: dead_letters_once; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (topic, message_id, md5(data));
 
 
 --
@@ -1611,5 +1610,4 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0003'),
     ('0004'),
     ('0005'),
-    ('0006'),
-    ('0007');
+    ('0006');

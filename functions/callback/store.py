@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -16,7 +16,6 @@ from shared.contracts import ClusterRequested, DetectRequested, Message, Run
 from shared.database import Connection
 from shared.job_ledger import Job
 
-_UNPLACED_DEAD_LETTER = UUID("1d2ff2de-5f0e-4c3b-8f6e-0a7a9a1d6c55")
 
 # ---------------------------------------------------------------- debounce
 
@@ -157,7 +156,8 @@ SELECT coalesce(
         < clock_timestamp() - %(after)s, false) AS stuck
 FROM ml_jobs WHERE id = %(id)s
 """
-# Announced photos whose upload message never came: looked at once the grace is over.
+# Announced photos whose upload message never came: looked at once the grace is over. One whose upload is being
+# accepted this moment is locked, and has a job as soon as that commits.
 _PHOTOS_WITHOUT_JOB = """
 INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, released_at)
 SELECT 'detect', media.event_id, ARRAY[media.id], coalesce(media.object_generation, 0), clock_timestamp()
@@ -170,7 +170,7 @@ WHERE media.object_name IS NOT NULL AND media.bucket IS NOT NULL
         SELECT FROM ml_jobs
         WHERE ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
     )
-ORDER BY media.created_at LIMIT %(limit)s
+ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED
 ON CONFLICT DO NOTHING
 RETURNING id, run, event_id, media_ids[1] AS media_id
 """
@@ -241,7 +241,7 @@ def _request_of(row: Mapping[str, Any]) -> DetectRequested:
 _KEEP_LETTER = """
 INSERT INTO dead_letters (topic, message_id, data, attributes, delivery_attempts, error)
 VALUES (%(topic)s, %(message_id)s, %(data)s, %(attributes)s, %(attempts)s, %(error)s)
-ON CONFLICT (topic, message_id) DO NOTHING RETURNING id
+ON CONFLICT (topic, message_id, md5(data)) DO NOTHING RETURNING id
 """
 _EXPLAIN_LETTER = "UPDATE dead_letters SET error = %s, job_id = %s WHERE id = %s"
 _JOB_ERROR = "SELECT error FROM ml_jobs WHERE id = %s"
@@ -250,9 +250,8 @@ SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND me
     AND object_generation = %s
 """
 _UNPLACED = """
-INSERT INTO ml_jobs (id, job_type, event_id, status, error_code, error, result, started_at, completed_at)
-VALUES (%(id)s, %(job_type)s, NULL, 'failed', 'dead_letter', %(error)s, %(result)s, now(), now())
-ON CONFLICT (id) DO NOTHING
+INSERT INTO ml_jobs (job_type, event_id, status, error_code, error, result, started_at, completed_at)
+VALUES (%(job_type)s, NULL, 'failed', 'dead_letter', %(error)s, %(result)s, now(), now()) RETURNING id
 """
 
 
@@ -269,17 +268,9 @@ def job_error(connection: Connection, job: Job) -> str | None:
 
 
 def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: str) -> UUID:
-    """A failed job for a dead letter that no open job belongs to; the same one for the same message."""
-    job_id = uuid5(_UNPLACED_DEAD_LETTER, f"{topic}/{message_id}")
-    connection.execute(
-        _UNPLACED,
-        {
-            "id": job_id,
-            "job_type": job_type,
-            "error": error,
-            "result": Jsonb({"topic": topic, "message_id": message_id}),
-        },
-    )
+    """A failed job for a dead letter that no open job belongs to."""
+    result = Jsonb({"topic": topic, "message_id": message_id})
+    job_id: UUID = _one(connection, _UNPLACED, {"job_type": job_type, "error": error, "result": result})["id"]
     return job_id
 
 

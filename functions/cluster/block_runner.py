@@ -58,9 +58,7 @@ class DaskRunner:
         from distributed import as_completed  # noqa: PLC0415 - only clusters need it
 
         scattered = self._client.scatter(list(blocks), broadcast=True, hash=False)
-        futures = {
-            self._client.submit(function, scattered[i], scattered[j], pure=False): (i, j) for i, j in pairs
-        }
+        futures = {self._client.submit(function, scattered[i], scattered[j], pure=False): (i, j) for i, j in pairs}
         for future, result in as_completed(futures, with_results=True):
             pair = futures.pop(future)
             future.release()

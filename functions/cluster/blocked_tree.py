@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.cluster.block_runner import BlockRunner, block_bounds, block_pairs, scratch
-from functions.cluster.edges import Edges, distance_keys, distance_of_nearest, measured_exactly, ranks
+from functions.cluster.edges import Distance, Edges, distance_keys, distance_of_nearest, measured_exactly, ranks
+from functions.cluster.hdbscan_tree import dense_spanning_tree
 from functions.cluster.scout import Bounds
-from functions.cluster.trees import bottlenecks, chain_of_tree, prim, spanning_forest
+from functions.cluster.trees import bottlenecks, chain_of_tree, spanning_forest
 
 
 SMALLEST_STRETCH = 64
@@ -88,52 +89,66 @@ def dense_pairs(problem: Problem) -> Edges:
     # The copy of one operand keeps BLAS off its symmetric kernel, which crashes on large inputs in some builds.
     products = problem.rows @ problem.rows.copy().T
     np.fill_diagonal(products, -np.inf)
-    place = problem.size - np.maximum(problem.wanted_rows, 1)
-    ranked = np.partition(products, np.unique(place), axis=1)
-    core = np.where(problem.wanted > 0, 1.0 - ranked[np.arange(problem.size), place], 0.0).astype(np.float32)
-    order, _, gap = prim(np.maximum(np.maximum(1.0 - products, core), core[:, None]))
+    core = _rough_core(products, problem.wanted_rows)
+    order, _, gap = dense_spanning_tree(np.maximum(np.maximum(1.0 - products, core), core[:, None]))
     slack = np.float32(2.0 * problem.rounding)
     products = products[order[:, None], order]
     mask = np.empty(products.shape, dtype=np.bool_)
-    _mark_within(products, core[order] + slack, gap + slack, mask)
+    _mark_within(products, core[order] + slack, gap.astype(np.float32) + slack, mask)
     pairs = _taken(products, mask, 0, 0)
     return Edges(order[pairs.left], order[pairs.right], pairs.distance)
 
 
+def _rough_core(products: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The distance to the ``wanted``-th nearest of each row of a full matrix with -inf on its diagonal, float32[n]."""
+    here = np.arange(wanted.size)
+    core = np.zeros(wanted.size, dtype=np.float32)
+    columns = []
+    for turn in range(1, int(wanted.max()) + 1):
+        column = products.argmax(axis=1)
+        nearest = products[here, column]
+        core = np.where(wanted == turn, np.maximum(1.0 - nearest, 0.0), core)
+        columns.append((column, nearest))
+        products[here, column] = -np.inf
+    for column, nearest in columns:
+        products[here, column] = nearest
+    return core.astype(np.float32)
+
+
 def tree_of_pairs(problem: Problem, pairs: Edges) -> ExactTree:
-    """The minimum spanning tree, given pairs (each once) with all of its edges and all that define core distances."""
-    core = _core_distances(problem, pairs)
-    candidates = _lightest(problem, pairs, core)
-    distance = measured_exactly(problem.rows, candidates.left, candidates.right)
-    weight = np.maximum(distance, np.maximum(core[candidates.left], core[candidates.right]))
-    one, other = problem.canonical[candidates.left], problem.canonical[candidates.right]
-    rank = np.empty(weight.size, dtype=np.int64)
-    rank[np.lexsort((np.maximum(one, other), np.minimum(one, other), distance, weight))] = np.arange(weight.size)
-    chosen = spanning_forest(problem.size, candidates.left, candidates.right, rank)
-    return ExactTree(candidates.left[chosen], candidates.right[chosen], distance[chosen], core)
+    """The minimum spanning tree, given pairs (each once) with all of its edges and all that define core distances.
 
-
-def _core_distances(problem: Problem, pairs: Edges) -> NDArray[np.float64]:
-    """Core distances in float64: the nearest pairs of each row, as float32 has them and rounding may hide, measured."""
-    row = np.concatenate([pairs.left, pairs.right])
-    other = np.concatenate([pairs.right, pairs.left])
-    distance = np.concatenate([pairs.distance, pairs.distance])
-    once = np.ones(row.size, dtype=np.int64)
-    rough = distance_of_nearest(
-        np.argsort(distance_keys(row, distance)), row, distance, once, problem.wanted_rows
-    )
-    near = np.flatnonzero(distance <= rough[row] + 2.0 * problem.rounding)
-    row, other = row[near], other[near]
-    exact = measured_exactly(problem.rows, row, other)
-    return distance_of_nearest(np.lexsort((exact, row)), row, exact, problem.copies[other], problem.wanted)
-
-
-def _lightest(problem: Problem, pairs: Edges, core: NDArray[np.float64]) -> Edges:
-    """The pairs that are in a minimum spanning tree as far as float32 can tell."""
-    weight = pairs.weight(core)
+    float32 tells which pairs may matter, up to rounding; those are measured in float64 and decide.
+    """
+    slack = 2.0 * problem.rounding
+    rough = _core(problem, pairs.left, pairs.right, pairs.distance)
+    weight = np.maximum(pairs.distance, np.maximum(rough[pairs.left], rough[pairs.right]))
     tree = spanning_forest(problem.size, pairs.left, pairs.right, ranks(weight))
     chain = chain_of_tree(pairs.left[tree], pairs.right[tree], weight[tree])
-    return pairs.chosen(weight <= bottlenecks(chain, pairs.left, pairs.right) + 2.0 * problem.rounding)
+    light = weight <= bottlenecks(chain, pairs.left, pairs.right) + slack
+    near = pairs.distance <= np.maximum(rough[pairs.left], rough[pairs.right]) + slack
+    chosen = np.flatnonzero(light | near)
+    left, right, light = pairs.left[chosen], pairs.right[chosen], light[chosen]
+    distance = measured_exactly(problem.rows, left, right)
+    core = _core(problem, left, right, distance)
+
+    left, right, distance = left[light], right[light], distance[light]
+    one, other = problem.canonical[left], problem.canonical[right]
+    exact = np.maximum(distance, np.maximum(core[left], core[right]))
+    rank = np.empty(exact.size, dtype=np.int64)
+    rank[np.lexsort((np.maximum(one, other), np.minimum(one, other), distance, exact))] = np.arange(exact.size)
+    kept = spanning_forest(problem.size, left, right, rank)
+    return ExactTree(left[kept], right[kept], distance[kept], core)
+
+
+def _core(
+    problem: Problem, left: NDArray[np.int64], right: NDArray[np.int64], distance: NDArray[Distance]
+) -> NDArray[Distance]:
+    """Core distances, [n], from pairs that hold each row's nearest neighbours."""
+    row, other = np.concatenate([left, right]), np.concatenate([right, left])
+    both = np.concatenate([distance, distance])
+    order = np.argsort(distance_keys(row, both)) if both.dtype == np.float32 else np.lexsort((both, row))
+    return distance_of_nearest(order, row, both, problem.copies[other], problem.wanted)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ from functions.cluster.states import FaceState
 
 Labels = NDArray[np.int32]
 
+JOIN_ROUNDS = 2
+"""How often left-over faces are looked at; a third round changes next to nothing."""
+
 BLOCK_ROWS = 4096
 """Rows compared with all clusters at a time; bounds the memory of a comparison."""
 
@@ -107,7 +110,9 @@ def apply_face_rules(
             embeddings, labels, photos, parameters.conflict_similarity, parameters.min_cluster_size
         )
     if parameters.join_similarity is not None:
-        labels = join_noise(embeddings, labels, photos, parameters.join_similarity, parameters.join_margin)
+        labels = join_noise(
+            embeddings, labels, photos, parameters.join_similarity, parameters.join_margin, parameters.join_evidence
+        )
     if parameters.pair_similarity is not None:
         labels = pair_noise(embeddings, labels, photos, seeds, parameters.pair_similarity)
     return relabelled(labels)
@@ -180,21 +185,24 @@ def join_noise(
     photos: NDArray[np.integer],
     similarity: float,
     margin: float,
-    rounds: int = 2,
+    evidence: float = 0.0,
 ) -> Labels:
     """Left-over faces join the cluster whose centroid is nearest, when that is near, clear and not in the photo yet.
 
-    "Clear" means ``margin`` more similar than the second nearest. The most similar face goes first, so that of two
-    faces in one photo the better one gets the place. A second round looks again with the grown clusters' centroids.
+    "Near" is a cosine of ``similarity`` for a cluster of four faces, and as ``evidence`` says for others (see
+    ClusterParameters). "Clear" means ``margin`` more similar than the second nearest. The most similar face goes first,
+    so that of two faces in one photo the better one gets the place. A second round looks again with the centroids of
+    the grown clusters.
     """
     labels = labels.copy()
-    for _ in range(rounds):
+    for _ in range(JOIN_ROUNDS):
         noise = np.flatnonzero(labels == NOISE)
         count = int(labels.max(initial=NOISE)) + 1
         if not (noise.size and count):
             return labels
         nearest, best, second = _two_nearest(embeddings[noise], centroids(embeddings, labels, count))
-        clear = np.flatnonzero((best >= similarity) & (best - second >= margin))
+        asked = similarity + evidence * (1.0 / np.bincount(labels[labels != NOISE], minlength=count) - 0.25)
+        clear = np.flatnonzero((best >= asked[nearest]) & (best - second >= margin))
         taken = {(int(label), int(photo)) for label, photo in zip(labels, photos, strict=True) if label != NOISE}
         joined = 0
         for index in clear[np.argsort(-best[clear], kind="stable")]:

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-from hdbscan._hdbscan_linkage import label
+from hdbscan._hdbscan_linkage import label, mst_linkage_core
 from hdbscan.hdbscan_ import _tree_to_labels
 from numpy.typing import NDArray
+
+
+def dense_spanning_tree(
+    weights: NDArray[np.floating],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Prim's algorithm from point 0 over a full symmetric matrix of weights, [n, n], n >= 2.
+
+    Returns the points in the order in which they join, int64[n]; whom each of them but the first joins, int64[n-1];
+    and by what weight, float64[n-1].
+    """
+    tree = np.asarray(mst_linkage_core(np.ascontiguousarray(weights, dtype=np.float64)))
+    joining, joined = tree[:, 1].astype(np.int64), tree[:, 0].astype(np.int64)
+    return np.concatenate([[0], joining]), joined, tree[:, 2]
 
 
 def single_linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,11 @@ class ClusterParameters:
     """A cluster with several pairs of faces from one photo is built anew: average linkage down to this similarity,
     never joining faces of one photo. None leaves two faces of one photo together."""
     join_similarity: float | None = 0.35
-    """A face in no cluster joins the nearest one when at least this similar to it (CLUSTER_JOIN_SIMILARITY)."""
+    """A face in no cluster joins the nearest one when at least this similar to it (CLUSTER_JOIN_SIMILARITY). So much is
+    asked by a cluster of four faces; larger ones ask less and smaller ones more, by ``join_evidence``."""
+    join_evidence: float = 0.2
+    """A cluster of m faces asks for ``join_similarity + join_evidence * (1 / m - 1 / 4)``: the mean of many faces says
+    better who a person is, and in a small cluster a wrong face weighs more. 0 asks the same of all."""
     join_margin: float = 0.05
     """… and by this much more similar than to the second nearest."""
     pair_similarity: float | None = 0.5

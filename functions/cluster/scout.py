@@ -16,8 +16,9 @@ from scipy.sparse.csgraph import connected_components
 
 from functions.cluster.block_runner import BlockRunner, Pair, block_bounds
 from functions.cluster.edges import Edges, measured, ranks
+from functions.cluster.hdbscan_tree import dense_spanning_tree
 from functions.cluster.neighbours import FARTHEST, nearer_neighbours, nearest_neighbours
-from functions.cluster.trees import Chain, chain_of_tree, prim, spanning_forest
+from functions.cluster.trees import Chain, chain_of_tree, spanning_forest
 
 SCOUT_NEIGHBOURS = 4
 """Neighbours looked for per row (at least two more than ``min_samples``)."""
@@ -25,8 +26,8 @@ SCOUT_NEIGHBOURS = 4
 LANDMARKS_SHARE = 12
 """One row in so many is a landmark, but not fewer than below; landmarks tie far-apart groups together."""
 FEWEST_LANDMARKS = 512
-MOST_AT_ONCE = 4096
-"""The largest number of landmarks whose similarity matrix is held, 64 MB."""
+MOST_AT_ONCE = 2000
+"""The largest number of landmarks whose similarity matrix is held, 32 MB of float64."""
 
 CLOSE_GAP = 0.5
 """A group of rows that hangs together within this distance and fills several blocks is looked at whole."""
@@ -128,7 +129,7 @@ def _landmarks(
     landmarks = np.unique(np.arange(count) * size // count)
     chosen = rows[landmarks]
     if landmarks.size <= MOST_AT_ONCE:
-        order, joined, _ = prim(1.0 - chosen @ chosen.copy().T)
+        order, joined, _ = dense_spanning_tree(1.0 - chosen @ chosen.copy().T)
         return landmarks, landmarks[order[1:]], landmarks[joined]
     nobody = np.zeros(landmarks.size, dtype=np.int64)
     _, other = nearest_neighbours(chosen, SCOUT_NEIGHBOURS, runner, block_rows)

@@ -47,34 +47,6 @@ def spanning_forest(
     return order[np.searchsorted(rank[order] + 1.0, ranks)]
 
 
-def prim(
-    weights: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Prim's algorithm over a full symmetric matrix of weights, float32[n, n], which it overwrites.
-
-    Returns the points in the order in which they join, int64[n]; whom each of them but the first joins, int64[n-1];
-    and by what weight, float32[n-1]. That order and those weights are a :class:`Chain`.
-    """
-    count = weights.shape[0]
-    order = np.zeros(count, dtype=np.int64)
-    joined = np.zeros(max(count - 1, 0), dtype=np.int64)
-    weight = np.zeros(max(count - 1, 0), dtype=np.float32)
-    best = np.full(count, np.inf, dtype=np.float32)
-    source = np.zeros(count, dtype=np.int64)
-    closer = np.empty(count, dtype=bool)
-    point = 0
-    for step in range(count - 1):
-        weights[:, point] = np.inf
-        best[point] = np.inf
-        row = weights[point]
-        np.less(row, best, out=closer)
-        np.copyto(best, row, where=closer)
-        np.copyto(source, point, where=closer)
-        point = int(best.argmin())
-        order[step + 1], joined[step], weight[step] = point, source[point], best[point]
-    return order, joined, weight
-
-
 def chain_of_tree(left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]) -> Chain:
     """The chain of a spanning tree whose edges come lightest first: each edge ties the chains of its two ends."""
     size = weight.size + 1

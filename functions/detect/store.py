@@ -34,7 +34,8 @@ class Photo:
 
 
 _EVENT_STATE = "SELECT face_recognition_enabled, archived_at FROM events WHERE id = %s FOR SHARE"
-_CREATE_PHOTO = "INSERT INTO media (id, event_id) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING"
+# Without naming an index: two at once may meet in any of the table's unique ones.
+_CREATE_PHOTO = "INSERT INTO media (id, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _LOCK_PHOTO = """
 SELECT id AS media_id, event_id, bucket, object_name, object_generation AS generation, deleted_generation
 FROM media WHERE id = %s FOR NO KEY UPDATE
@@ -188,15 +189,13 @@ def end_open_jobs(
 
 # ---------------------------------------------------------------- faces
 
+_MAKE_COUNTERS = "INSERT INTO event_counters (event_id) VALUES (%s) ON CONFLICT DO NOTHING"
+_EVENT_MODEL = "SELECT embedding_model FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
 _CLAIM_MODEL = """
-INSERT INTO event_counters (event_id, embedding_model) VALUES (%(event_id)s, %(model)s)
-ON CONFLICT (event_id) DO UPDATE SET embedding_model = excluded.embedding_model
-WHERE event_counters.embedding_model IS NULL OR (
-    event_counters.embedding_model <> excluded.embedding_model
-    AND NOT EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s)
-)
+UPDATE event_counters SET embedding_model = %(model)s
+WHERE event_id = %(event_id)s
+    AND (embedding_model IS NULL OR NOT EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s))
 """
-_EVENT_MODEL = "SELECT embedding_model FROM event_counters WHERE event_id = %s"
 _FACES = "SELECT id, bbox FROM faces WHERE media_id = %s ORDER BY id"
 _TOMBSTONES = "SELECT bbox FROM face_tombstones WHERE media_id = %s ORDER BY id"
 # Named columns twice rather than a clever update: identity, person and decisions are not among them.
@@ -240,10 +239,10 @@ def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> No
     Raises:
         Permanent: the event holds embeddings of another model.
     """
-    connection.execute(_CLAIM_MODEL, {"event_id": event_id, "model": model})
+    connection.execute(_MAKE_COUNTERS, (event_id,))
     row = connection.execute(_EVENT_MODEL, (event_id,)).fetchone()
     held = row["embedding_model"] if row else None
-    if held != model:
+    if held != model and not connection.execute(_CLAIM_MODEL, {"event_id": event_id, "model": model}).rowcount:
         code = "model_mismatch"
         reason = (
             f"the event holds embeddings of {held}, this function makes those of {model}, and the two are not "

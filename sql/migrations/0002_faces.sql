@@ -125,6 +125,7 @@ CREATE TABLE faces (
 CREATE INDEX faces_media_idx ON faces (media_id);
 CREATE INDEX faces_event_idx ON faces (event_id);
 CREATE INDEX faces_person_idx ON faces (face_person_id) WHERE face_person_id IS NOT NULL;
+CREATE INDEX faces_thumbnail_idx ON faces (thumbnail_object) WHERE thumbnail_object IS NOT NULL;
 CREATE INDEX faces_embedding_hnsw ON faces USING hnsw (embedding vector_cosine_ops);
 ALTER TABLE face_persons ADD CONSTRAINT face_persons_representative_fkey
     FOREIGN KEY (representative_face_id, event_id) REFERENCES faces (id, event_id)

@@ -9,12 +9,17 @@ CREATE TABLE outbox (
     bucket text,
     object_prefix text,
     created_at timestamptz NOT NULL DEFAULT now(),
+    -- A thumbnail's erasure is written down before the thumbnail is uploaded and taken back when a face refers to it:
+    -- so that one whose face was never written (a crash) does not stay. Until then it is not due.
+    due_at timestamptz NOT NULL DEFAULT now(),
     attempts integer NOT NULL DEFAULT 0,
     last_error text,
     CONSTRAINT outbox_publish_is_whole CHECK (kind <> 'publish' OR (topic IS NOT NULL AND data IS NOT NULL)),
     -- An empty prefix would empty the bucket.
     CONSTRAINT outbox_delete_is_whole CHECK (kind <> 'delete_objects' OR (bucket <> '' AND object_prefix <> ''))
 );
+
+CREATE INDEX outbox_deletions_idx ON outbox (bucket, object_prefix) WHERE kind = 'delete_objects';
 
 -- Messages the bus gave up on, kept whole for replay.
 CREATE TABLE dead_letters (
@@ -27,9 +32,10 @@ CREATE TABLE dead_letters (
     error text NOT NULL,
     job_id uuid REFERENCES ml_jobs (id) ON DELETE SET NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    replayed_at timestamptz,
-    UNIQUE (topic, message_id)
+    replayed_at timestamptz
 );
+-- With the content, since an emulator that was restarted counts its message ids from 1 again.
+CREATE UNIQUE INDEX dead_letters_once ON dead_letters (topic, message_id, md5(data));
 CREATE INDEX dead_letters_job_idx ON dead_letters (job_id) WHERE job_id IS NOT NULL;
 
 -- migrate:down

@@ -67,7 +67,7 @@ GROUP BY job_type;
 
 CREATE VIEW metric_outbox AS
 SELECT kind, count(*) AS entries, min(created_at) AS oldest_created_at, max(attempts) AS most_attempts
-FROM outbox GROUP BY kind;
+FROM outbox WHERE due_at <= now() GROUP BY kind;
 
 CREATE VIEW metric_dead_letters AS
 SELECT topic, count(*) FILTER (WHERE replayed_at IS NULL) AS waiting, count(*) AS received, max(received_at) AS last_at

@@ -39,7 +39,7 @@ def client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
         app = functions_framework.create_app("main", str(MAIN))  # type: ignore[no-untyped-call]
         yield app.test_client()
         loaded = sys.modules.pop("main")
-        if loaded.service.cache_info().currsize:
+        if loaded.service.__wrapped__.cache_info().currsize:
             # the pool's threads end with it
             for cell in loaded.service()._routes["/face-results"].__closure__:
                 held = cell.cell_contents

@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
+from functions.callback.store import request_photos_without_job
+from functions.detect import store
 from shared.contracts import StorageNotification
 from tests.integration.pipeline.scene import Scene, boxes, deleted, media_of
 
@@ -103,6 +107,25 @@ def test_one_message_on_two_threads_at_once_is_worked_on_by_both_and_written_onc
     assert scene.job_of(uploaded)["attempts"] == 2
     assert scene.buckets.thumbnails() == {face["thumbnail_object"] for face in scene.faces()}
     assert scene.rows("SELECT changed_photos FROM event_counters") == [{"changed_photos": 1}]
+
+
+def test_the_first_rows_of_a_photo_and_of_an_event_are_made_by_two_at_once(scene: Scene) -> None:
+    event_ids = [scene.make_event() for _ in range(200)]
+    media_ids = [uuid4() for _ in event_ids]
+    together = Barrier(2, timeout=20)
+
+    def make(_number: int) -> None:
+        with psycopg.connect(scene.database_url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+            for event_id, media_id in zip(event_ids, media_ids, strict=True):
+                together.wait()
+                assert store.lock_photo(connection, media_id, event_id) is not None
+                together.wait()
+                store.refuse_other_model(connection, event_id, "a model")
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(make, range(2)))
+    assert scene.rows("SELECT count(*) AS n FROM media") == [{"n": 200}]
+    assert scene.rows("SELECT count(*) AS n FROM event_counters WHERE embedding_model = 'a model'") == [{"n": 200}]
 
 
 def test_an_older_generation_after_a_newer_changes_nothing(scene: Scene, portrait: bytes, two_people: bytes) -> None:
@@ -281,6 +304,22 @@ def test_a_photo_that_the_sweep_asked_for_while_its_upload_was_on_its_way_has_on
     }
     assert len(scene.store.reads) == (1 if first == "upload" else 2), "one look at the bucket's index, one read"
     assert len(scene.publisher.finished()) == 1
+
+
+def test_the_sweep_does_not_ask_for_a_photo_whose_upload_is_being_accepted(scene: Scene, portrait: bytes) -> None:
+    uploaded = scene.upload(portrait)
+    scene.announce(uploaded)
+    scene.connection.execute("DELETE FROM ml_jobs")
+    with scene.database.transaction() as accepting:
+        photo = store.lock_photo(accepting, media_of(uploaded), scene.event_id)
+        assert photo is not None
+        store.job_of_object(accepting, photo, uploaded.generation)
+        store.set_object(accepting, photo, uploaded.bucket, uploaded.object_name, uploaded.generation)
+        with scene.database.transaction() as sweeping:
+            assert request_photos_without_job(sweeping, timedelta(0), 100) == 0
+    assert len(scene.rows("SELECT * FROM ml_jobs")) == 1
+    with scene.database.transaction() as sweeping:
+        assert request_photos_without_job(sweeping, timedelta(0), 100) == 0
 
 
 # ------------------------------------------------------------ looking again

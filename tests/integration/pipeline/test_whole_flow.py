@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,13 @@ def functions(
         initialise(self, url, pool_size=pool_size)
 
     monkeypatch.setattr(Database, "__init__", noted)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     create_app: Any = functions_framework.create_app
     yield {
         name: create_app("main", str(_FUNCTIONS / name / "main.py")).test_client()
         for name in ("detect", "callback", "cluster")
     }
+    sys.modules.pop("main", None)
     for database in opened:
         database.close()
 

@@ -1,0 +1,1 @@
+"""Measurements that print themselves; none of them is a test."""
