@@ -10,21 +10,33 @@ matrix (n * n * d multiplications and additions), measured just before each meth
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import hdbscan
 import numpy as np
+import sklearn.cluster
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_info
+
+from functions.cluster.block_runner import BlockRunner, available_processors
+from functions.cluster.face_rules import group_faces
+from functions.cluster.hdbscan_cosine import cluster
+from functions.cluster.states import FaceState
+from tests.simulated_events import Scenario, simulate
 
 SIZES = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 LARGEST_FOR_MATRIX = 20_000
@@ -38,34 +50,22 @@ Method = Callable[[Embeddings], NDArray[Any]]
 
 def trombi(embeddings: Embeddings) -> NDArray[Any]:
     """Our engine, face rules off."""
-    from functions.cluster.hdbscan_cosine import cluster
-
     return cluster(embeddings, min_samples=2, **PARAMETERS).labels  # type: ignore[arg-type]
 
 
 def trombi_rules(embeddings: Embeddings) -> NDArray[Any]:
     """Our engine with all face rules."""
-    from uuid import UUID
-
-    from functions.cluster.face_rules import group_faces
-    from functions.cluster.states import FaceState
-
     faces = [FaceState(UUID(int=row), UUID(int=row)) for row in range(embeddings.shape[0])]
     return group_faces(embeddings, faces).labels
 
 
 def trombi_dask(embeddings: Embeddings) -> NDArray[Any]:
     """Our engine on two Dask workers."""
-    from functions.cluster.block_runner import DaskRunner
-    from functions.cluster.hdbscan_cosine import cluster
-
-    return cluster(embeddings, min_samples=2, runner=DaskRunner(_dask_client()), **PARAMETERS).labels  # type: ignore[arg-type]
+    return cluster(embeddings, min_samples=2, runner=_dask_runner(), **PARAMETERS).labels  # type: ignore[arg-type]
 
 
 def hdbscan_precomputed(embeddings: Embeddings) -> NDArray[Any]:
     """``hdbscan`` on a precomputed float64 matrix, the matrix included."""
-    import hdbscan
-
     rows = embeddings.astype(np.float64)
     distances = np.maximum(1.0 - rows @ rows.copy().T, 0.0)
     np.fill_diagonal(distances, 0.0)
@@ -74,8 +74,6 @@ def hdbscan_precomputed(embeddings: Embeddings) -> NDArray[Any]:
 
 def sklearn_cosine(embeddings: Embeddings) -> NDArray[Any]:
     """``sklearn.cluster.HDBSCAN``, whose ``min_samples`` counts the point itself."""
-    import sklearn.cluster
-
     # Its epsilon search fails on numpy 2.4: a numpy scalar where it wants an array.
     parameters = dict(PARAMETERS, cluster_selection_epsilon=0.0)
     model = sklearn.cluster.HDBSCAN(metric="cosine", min_samples=3, copy=True, **parameters)
@@ -84,8 +82,7 @@ def sklearn_cosine(embeddings: Embeddings) -> NDArray[Any]:
 
 def fast_hdbscan_cosine(embeddings: Embeddings) -> NDArray[Any]:
     """``fast_hdbscan``: approximate neighbours, other labels."""
-    import fast_hdbscan
-
+    fast_hdbscan = importlib.import_module("fast_hdbscan")  # compiles for seconds: not for the others to wait for
     return np.asarray(fast_hdbscan.HDBSCAN(metric="cosine", min_samples=2, **PARAMETERS).fit(embeddings).labels_)
 
 
@@ -127,16 +124,27 @@ def measure(method: str, file: Path, repeat: int) -> Measured:
     embeddings = np.load(file)
     METHODS[method](embeddings[:400])
     limit = sgemm_seconds(*embeddings.shape)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _reset_peak()
     best = np.inf
     for _ in range(repeat):
         begin = time.perf_counter()
         labels = METHODS[method](embeddings)
         best = min(best, time.perf_counter() - begin)
-        limit = min(limit, sgemm_seconds(*embeddings.shape))
+    megabytes = _status("VmHWM") - before
     np.save(file.with_suffix(".labels.npy"), labels)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Measured(best, (after - before) / 1024, limit)
+    return Measured(best, megabytes, min(limit, sgemm_seconds(*embeddings.shape)))
+
+
+def _reset_peak() -> float:
+    """Forget the most memory this process ever held; the megabytes it holds now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _status("VmRSS")
+
+
+def _status(name: str) -> float:
+    """A line of this process's status, in megabytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def in_its_own_process(method: str, file: Path, repeat: int) -> Measured | str:
@@ -160,11 +168,7 @@ def in_its_own_process(method: str, file: Path, repeat: int) -> Measured | str:
 
 def compare(sizes: Sequence[int], methods: Sequence[str], repeat: int) -> None:
     """Print the table."""
-    from sklearn.metrics import adjusted_rand_score
-
-    from tests.simulated_events import Scenario, simulate
-
-    print(f"{_kernel()}; {_processors()} processors; the best of {repeat} (1 from 20,000 on)")
+    print(f"{_kernel()}; {available_processors()} processors; the best of {repeat} (1 from 20,000 on)")
     print(f"{'n':>7}  {'method':<26}{'seconds':>9}{'x sgemm':>9}{'MB':>8}{'clusters':>10}{'ARI':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -194,30 +198,20 @@ def compare(sizes: Sequence[int], methods: Sequence[str], repeat: int) -> None:
 
 def _kernel() -> str:
     """Which BLAS runs, and which of its kernels."""
-    from threadpoolctl import threadpool_info
-
     return ", ".join(
         f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in threadpool_info()
     )
 
 
-def _processors() -> int:
-    from functions.cluster.block_runner import available_processors
-
-    return available_processors()
-
-
-_CLIENT: list[Any] = []
-
-
-def _dask_client() -> Any:
-    """A client of two local workers, one thread each; the same one for every call."""
-    if not _CLIENT:
-        from distributed import Client, LocalCluster
-
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
-        _CLIENT.append(Client(cluster))
-    return _CLIENT[0]
+@cache
+def _dask_runner() -> BlockRunner:
+    """Two local workers, one thread each; the same ones for every call."""
+    distributed = importlib.import_module("distributed")
+    workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    runner: BlockRunner = importlib.import_module("functions.cluster.dask_runner").DaskRunner(
+        distributed.Client(workers)
+    )
+    return runner
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--pubsub-host", metavar="HOST:PORT", help="a Pub/Sub emulator of your own")
     shared.add_argument("--storage-url", help="a Cloud Storage emulator of your own that notifies that Pub/Sub")
     shared.add_argument("--photos-bucket", default="trombi-photos", help="bucket of photos (default: %(default)s)")
-    shared.add_argument("--derived-bucket", default="trombi-derived", help="bucket of thumbnails (default: %(default)s)")
+    shared.add_argument("--derived-bucket", default="trombi-derived", help="bucket of faces (default: %(default)s)")
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", parents=[shared], help="run the emulated cloud until Ctrl-C")

@@ -121,9 +121,7 @@ def run_demo(
     return report
 
 
-def _upload_and_follow(
-    host: HostApp, event_id: UUID, photos: list[Photo], timings: Timings, console: Console
-) -> None:
+def _upload_and_follow(host: HostApp, event_id: UUID, photos: list[Photo], timings: Timings, console: Console) -> None:
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
         uploading = bars.add_task("uploaded", total=len(photos))

@@ -56,7 +56,8 @@ _PROGRESS = """
 WITH latest AS (
     SELECT DISTINCT ON (media.id) media.id, ml_jobs.status
     FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
-    WHERE media.event_id = %(event_id)s ORDER BY media.id, ml_jobs.created_at DESC
+    WHERE media.event_id = %(event_id)s AND media.deleted_generation < coalesce(media.object_generation, 1)
+    ORDER BY media.id, ml_jobs.created_at DESC
 )
 SELECT count(*) AS photos,
     count(*) FILTER (WHERE status IN ('completed', 'failed')) AS done,
@@ -71,7 +72,8 @@ SELECT count(*) AS photos,
 FROM latest
 """
 _JOBS = """
-SELECT DISTINCT ON (media.id) media.id AS media_id, ml_jobs.status, ml_jobs.error, ml_jobs.result ->> 'skipped' AS skipped
+SELECT DISTINCT ON (media.id) media.id AS media_id, ml_jobs.status, ml_jobs.error,
+    ml_jobs.result ->> 'skipped' AS skipped
 FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
 WHERE media.event_id = %s ORDER BY media.id, ml_jobs.created_at DESC
 """
@@ -119,9 +121,7 @@ class HostApp:
 
         def upload_one(photo: Photo) -> None:
             content_type = mimetypes.guess_type(photo.path.name)[0] or "application/octet-stream"
-            bucket.blob(object_name(event_id, photo)).upload_from_filename(
-                str(photo.path), content_type=content_type
-            )
+            bucket.blob(object_name(event_id, photo)).upload_from_filename(str(photo.path), content_type=content_type)
             on_uploaded()
 
         with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:

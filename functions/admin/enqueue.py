@@ -48,6 +48,8 @@ WHERE media.event_id = %(event_id)s AND (%(media_ids)s::uuid[] IS NULL OR media.
     AND (job.id IS NULL OR job.status = 'failed' OR (job.status = 'completed' AND %(force)s)
         OR (job.status = 'pending' AND job.released_at IS NULL AND %(priority)s <> 'low'))
 ORDER BY media.created_at, media.id LIMIT %(limit)s
+-- An upload that is being accepted this moment is waited for, and has its job then.
+FOR NO KEY UPDATE OF media
 """
 _MAKE_JOB = """
 INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, priority, released_at)

@@ -16,7 +16,6 @@ from shared.contracts import ClusterRequested, DetectRequested, Message, Run
 from shared.database import Connection
 from shared.job_ledger import Job
 
-
 # ---------------------------------------------------------------- debounce
 
 _LOCK_COUNTERS = """

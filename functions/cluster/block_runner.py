@@ -1,4 +1,4 @@
-"""Runs a function over pairs of blocks of rows: on the threads of this machine, or on the workers of a Dask cluster."""
+"""Runs a function over pairs of blocks of rows: on the threads of this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class BlockRunner(Protocol):
 
 
 class ThreadRunner:
-    """One thread per processor, each with a single-threaded BLAS: numpy releases the interpreter in large operations."""
+    """One thread per processor, each with a single-threaded BLAS; numpy frees the interpreter in large operations."""
 
     def __init__(self, workers: int | None = None) -> None:
         """``workers``: threads; by default as many as processors this process may use."""
@@ -42,27 +42,6 @@ class ThreadRunner:
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._workers) as pool:
             results = pool.map(lambda pair: function(blocks[pair[0]], blocks[pair[1]]), pairs)
             yield from zip(pairs, results, strict=True)
-
-
-class DaskRunner:
-    """The workers of a Dask cluster, for events beyond one machine. Start them with one BLAS thread each."""
-
-    def __init__(self, client: Any) -> None:
-        """``client``: a connected ``distributed.Client``."""
-        self._client = client
-
-    def run(
-        self, function: Callable[[Block, Block], Result], blocks: Sequence[Block], pairs: Sequence[Pair]
-    ) -> Iterator[tuple[Pair, Result]]:
-        """Send every block to the workers once, and yield results as they come."""
-        from distributed import as_completed  # noqa: PLC0415 - only clusters need it
-
-        scattered = self._client.scatter(list(blocks), broadcast=True, hash=False)
-        futures = {self._client.submit(function, scattered[i], scattered[j], pure=False): (i, j) for i, j in pairs}
-        for future, result in as_completed(futures, with_results=True):
-            pair = futures.pop(future)
-            future.release()
-            yield pair, result
 
 
 _buffers = threading.local()

@@ -20,7 +20,6 @@ from functions.cluster.hdbscan_tree import dense_spanning_tree
 from functions.cluster.scout import Bounds
 from functions.cluster.trees import bottlenecks, chain_of_tree, spanning_forest
 
-
 SMALLEST_STRETCH = 64
 """Rows of the chain whose bottlenecks are worked out pair by pair."""
 
@@ -42,7 +41,7 @@ class Problem:
     @property
     def size(self) -> int:
         """The number of distinct rows."""
-        return self.rows.shape[0]
+        return int(self.rows.shape[0])
 
     @property
     def wanted_rows(self) -> NDArray[np.int64]:
@@ -56,7 +55,7 @@ class Problem:
         ``d`` products and sums round by 2**-24 each (Higham, Accuracy and Stability of Numerical Algorithms, 3.1); the
         rows' lengths may differ from 1 by 1e-6.
         """
-        return (self.rows.shape[1] + 8) * 2.0**-24 + 4e-6
+        return (int(self.rows.shape[1]) + 8) * 2.0**-24 + 4e-6
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,12 @@ def dense_pairs(problem: Problem) -> Edges:
     products = problem.rows @ problem.rows.copy().T
     np.fill_diagonal(products, -np.inf)
     core = _rough_core(products, problem.wanted_rows)
-    order, _, gap = dense_spanning_tree(np.maximum(np.maximum(1.0 - products, core), core[:, None]))
+    weights = np.subtract(1.0, products, dtype=np.float64)
+    np.maximum(weights, core, out=weights)
+    np.maximum(weights, core[:, None], out=weights)
+    order, _, gap = dense_spanning_tree(weights)
     slack = np.float32(2.0 * problem.rounding)
-    products = products[order[:, None], order]
+    products = products[order].take(order, axis=1)
     mask = np.empty(products.shape, dtype=np.bool_)
     _mark_within(products, core[order] + slack, gap.astype(np.float32) + slack, mask)
     pairs = _taken(products, mask, 0, 0)

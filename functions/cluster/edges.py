@@ -15,13 +15,16 @@ MEASURED_ROWS = 256
 """Pairs measured at a time, so that the copies of their rows stay in the cache."""
 
 
+WIDENED_AT_ONCE = 1 << 20
+"""Numbers that are widened to float64 all at once: 8 MB."""
+
 DECIMALS = 13
 """Decimals of exact distances: float64 sums of a few hundred products of unit vectors err by less."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of different rows and their cosine distances: int64[m], int64[m], float32[m]. Every pair comes once."""
+    """Pairs of different rows and their cosine distances: int64[m], int64[m], float32[m]."""
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]
@@ -40,9 +43,15 @@ class Edges:
         """Some of the edges, by number or by mask."""
         return Edges(self.left[which], self.right[which], self.distance[which])
 
+    def once_each(self, size: int) -> Edges:
+        """Every pair of rows once, whichever way round and however often it comes."""
+        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        return self.chosen(np.unique(low * size + high, return_index=True)[1])
+
     def weight(self, core: NDArray[np.floating]) -> NDArray[np.floating]:
         """Mutual reachability distances."""
-        return np.maximum(self.distance, np.maximum(core[self.left], core[self.right]))
+        weight: NDArray[np.floating] = np.maximum(self.distance, np.maximum(core[self.left], core[self.right]))
+        return weight
 
 
 def measured(rows: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]) -> Edges:
@@ -63,11 +72,13 @@ def measured_exactly(
     Rounded to ``DECIMALS``: distances that are equal but for the order in which a processor sums are equal.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    # Where all rows fit in the cache, they are widened once and not for each pair.
+    source = rows.astype(np.float64) if rows.size <= WIDENED_AT_ONCE else rows
     distance = np.empty(left.size)
     for begin in range(0, left.size, MEASURED_ROWS):
         a, b = left[begin : begin + MEASURED_ROWS], right[begin : begin + MEASURED_ROWS]
-        products = np.einsum("ij,ij->i", rows[a].astype(np.float64), rows[b].astype(np.float64))
-        distance[begin : begin + MEASURED_ROWS] = 1.0 - products / (lengths[a] * lengths[b])
+        one, other = source[a].astype(np.float64, copy=False), source[b].astype(np.float64, copy=False)
+        distance[begin : begin + MEASURED_ROWS] = 1.0 - np.einsum("ij,ij->i", one, other) / (lengths[a] * lengths[b])
     return np.clip(np.round(distance, DECIMALS), 0.0, 2.0)
 
 

@@ -15,6 +15,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from functions.cluster.block_runner import BlockRunner
 from functions.cluster.centroids import centroids
 from functions.cluster.hdbscan_cosine import NOISE, checked_embeddings, label_tree, relabelled
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
@@ -43,12 +44,14 @@ def group_faces(
     faces: Sequence[FaceState],
     parameters: ClusterParameters = DEFAULTS,
     *,
+    runner: BlockRunner | None = None,
     clock: Callable[[], float] = perf_counter,
 ) -> Grouping:
     """Group the faces of one event by person, from scratch: HDBSCAN and the face rules.
 
     ``embeddings`` is float32[n, d] with rows of length 1, in the order of ``faces``; n may be 0. The grouping does
-    not depend on that order. Human decisions play no part here (:func:`functions.cluster.persons.plan_persons`).
+    not depend on that order, nor on where the blocks of a large event run (``runner``, by default the threads of this
+    machine). Human decisions play no part here (:func:`functions.cluster.persons.plan_persons`).
 
     Raises EmbeddingsRefusedError for embeddings that are not finite and normalised, ValueError when the number of
     faces differs from the number of rows.
@@ -66,7 +69,7 @@ def group_faces(
 
     stages = {"start": clock()}
     labels = np.full(len(faces), NOISE, dtype=np.int32)
-    tree = minimum_spanning_tree(rows[seeds], parameters.min_samples) if seeds.any() else None
+    tree = minimum_spanning_tree(rows[seeds], parameters.min_samples, runner=runner) if seeds.any() else None
     stages["tree"] = clock()
     if tree is not None:
         labels[seeds] = label_tree(
@@ -201,7 +204,9 @@ def join_noise(
         if not (noise.size and count):
             return labels
         nearest, best, second = _two_nearest(embeddings[noise], centroids(embeddings, labels, count))
-        asked = similarity + evidence * (1.0 / np.bincount(labels[labels != NOISE], minlength=count) - 0.25)
+        # A label may have lost all its faces; nothing is near the zero vector that stands for it.
+        sizes = np.maximum(np.bincount(labels[labels != NOISE], minlength=count), 1)
+        asked = similarity + evidence * (1.0 / sizes - 0.25)
         clear = np.flatnonzero((best >= asked[nearest]) & (best - second >= margin))
         taken = {(int(label), int(photo)) for label, photo in zip(labels, photos, strict=True) if label != NOISE}
         joined = 0

@@ -14,11 +14,21 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from functions.cluster.block_runner import BlockRunner
-from functions.cluster.hdbscan_tree import select_clusters, single_linkage
+from functions.cluster.hdbscan_tree import select_clusters
 from functions.cluster.spanning_tree import SpanningTree, minimum_spanning_tree
+from functions.cluster.trees import single_linkage
 
 NOISE = -1
 """The label of a point that belongs to no cluster."""
+
+SMALLEST_CLUSTER = 2
+"""HDBSCAN knows no clusters of one."""
+
+MATRIX = 2
+"""Dimensions of a matrix."""
+
+NAMED_ROWS = 10
+"""How many bad rows an error names."""
 
 NORM_TOLERANCE = 1e-3
 """How far from 1 the length of an L2-normalised row may be (float32 rounding over 512 dimensions is 1e-6)."""
@@ -59,7 +69,7 @@ def cluster(
     out of range.
     """
     rows = checked_embeddings(embeddings)
-    if rows.shape[0] < max(min_cluster_size, 2):
+    if rows.shape[0] < max(min_cluster_size, SMALLEST_CLUSTER):
         _check_parameters(min_cluster_size, min_samples, cluster_selection_epsilon)
         return _all_noise(rows.shape[0])
     tree = minimum_spanning_tree(rows, min_samples, runner=runner)
@@ -76,7 +86,7 @@ def checked_embeddings(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = np.asarray(embeddings)
     if rows.size == 0:
         return np.zeros((rows.shape[0] if rows.ndim else 0, 1), dtype=np.float32)
-    if rows.ndim != 2:
+    if rows.ndim != MATRIX:
         message = f"embeddings must be a matrix [n, d], not an array of shape {rows.shape}"
         raise EmbeddingsRefusedError(message)
     rows = np.ascontiguousarray(rows, dtype=np.float32)
@@ -102,12 +112,13 @@ def label_tree(
     selects the root, would break it up or call it noise.
     """
     _check_parameters(min_cluster_size, min_samples, cluster_selection_epsilon)
-    if tree.size < max(min_cluster_size, 2):
+    if tree.size < max(min_cluster_size, SMALLEST_CLUSTER):
         return _all_noise(tree.size)
     edges = np.column_stack([tree.left, tree.right, tree.weight])
     if max_distance is not None:
         edges = _cut(edges, tree.size, min_cluster_size, max_distance)
-    labels, probabilities = select_clusters(single_linkage(edges), min_cluster_size, cluster_selection_epsilon)
+    linkage = single_linkage(edges[:, 0].astype(np.int64), edges[:, 1].astype(np.int64), edges[:, 2])
+    labels, probabilities = select_clusters(linkage, min_cluster_size, cluster_selection_epsilon)
     labels, probabilities = labels[: tree.size], probabilities[: tree.size]
     return Clustering(
         labels=relabelled(labels),
@@ -155,8 +166,8 @@ def _all_noise(count: int) -> Clustering:
 
 
 def _check_parameters(min_cluster_size: int, min_samples: int, cluster_selection_epsilon: float) -> None:
-    if min_cluster_size < 2:
-        message = f"min_cluster_size must be at least 2, not {min_cluster_size}"
+    if min_cluster_size < SMALLEST_CLUSTER:
+        message = f"min_cluster_size must be at least {SMALLEST_CLUSTER}, not {min_cluster_size}"
         raise ValueError(message)
     if min_samples < 1:
         message = f"min_samples must be at least 1, not {min_samples}"
@@ -169,7 +180,7 @@ def _check_parameters(min_cluster_size: int, min_samples: int, cluster_selection
 def _refuse_rows(refused: NDArray[np.bool_], reason: str) -> None:
     rows = np.flatnonzero(refused)
     if rows.size:
-        named = ", ".join(str(row) for row in rows[:10])
-        more = f" and {rows.size - 10} more" if rows.size > 10 else ""
+        named = ", ".join(str(row) for row in rows[:NAMED_ROWS])
+        more = f" and {rows.size - NAMED_ROWS} more" if rows.size > NAMED_ROWS else ""
         message = f"embedding rows {named}{more} {reason}"
         raise EmbeddingsRefusedError(message)

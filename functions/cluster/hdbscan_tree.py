@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hdbscan._hdbscan_linkage import label, mst_linkage_core
+from hdbscan._hdbscan_linkage import mst_linkage_core
 from hdbscan.hdbscan_ import _tree_to_labels
 from numpy.typing import NDArray
 
@@ -19,14 +19,6 @@ def dense_spanning_tree(
     tree = np.asarray(mst_linkage_core(np.ascontiguousarray(weights, dtype=np.float64)))
     joining, joined = tree[:, 1].astype(np.int64), tree[:, 0].astype(np.int64)
     return np.concatenate([[0], joining]), joined, tree[:, 2]
-
-
-def single_linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The dendrogram of a spanning tree, in scipy's linkage format, float64[n-1, 4].
-
-    ``edges`` is float64[n-1, 3], rows of (point, point, weight) in the order in which they merge.
-    """
-    return np.asarray(label(np.ascontiguousarray(edges, dtype=np.float64)))
 
 
 def select_clusters(

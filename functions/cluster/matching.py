@@ -27,13 +27,14 @@ class Standing:
     """What holds before the run, by face and by person.
 
     ``person``: int64[n], the person each face is in, or -1. ``anchored``: bool[n], faces that stay where they are.
-    ``held``: bool[p], persons that are linked, invited or ignored. ``apart``: pairs of persons (smaller number first)
-    that a human told apart.
+    ``held``: bool[p], persons that are linked, invited or ignored. ``joined``: bool[p], persons that a human merged
+    from several. ``apart``: pairs of persons (smaller number first) that a human told apart.
     """
 
     person: Ints
     anchored: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    joined: NDArray[np.bool_]
     apart: AbstractSet[Pair]
 
 
@@ -49,13 +50,18 @@ class Groups:
 
 
 def match_groups(
-    embeddings: NDArray[np.float32], labels: NDArray[np.integer], standing: Standing, min_overlap: float
+    embeddings: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    standing: Standing,
+    min_overlap: float,
+    fragment_similarity: float,
 ) -> Groups:
     """Split clusters where human decisions say so, and give each resulting group its person.
 
     A group with anchored faces is their person. The others are matched one-to-one to the persons left over, so that
     as many faces as possible stay where they are (``min_overlap`` is the part of the smaller side they must share);
-    a fragment most of whose faces come from one person stays with it; the rest are new persons.
+    a fragment most of whose faces come from one person stays with it while it is like the rest of that person (the
+    cosine of their means is at least ``fragment_similarity``); the others are new persons.
     """
     group, owner = _split_by_owners(embeddings, labels, standing)
     person_count = standing.held.shape[0]
@@ -67,7 +73,7 @@ def match_groups(
         claimable[owner[owner != NOBODY]] = False
         for matched, heir in _one_to_one(votes, group, standing, free, claimable, min_overlap):
             person[matched] = heir
-        _keep_fragments(person, votes, group, standing)
+        _keep_fragments(embeddings, person, votes, group, standing, fragment_similarity)
     unknown = np.flatnonzero(person == NOBODY)
     person[unknown] = person_count + np.arange(unknown.size)
     return Groups(group=group, person=person)
@@ -158,15 +164,28 @@ def _one_to_one(
     return pairs
 
 
-def _keep_fragments(person: Ints, votes: Ints, group: Ints, standing: Standing) -> None:
+def _keep_fragments(
+    embeddings: NDArray[np.float32],
+    person: Ints,
+    votes: Ints,
+    group: Ints,
+    standing: Standing,
+    fragment_similarity: float,
+) -> None:
     """A group without a person, at least half of whose faces come from one person, stays with that one (in place).
 
-    So a person that HDBSCAN breaks in two stays whole; taking it apart is for humans.
+    So a person that HDBSCAN breaks in two stays whole, and taking it apart is for humans. But two people whom an early
+    run, with few faces to go by, took for one are told apart as soon as HDBSCAN can: their means are not alike. What a
+    human merged stays together whatever it looks like.
     """
     group_sizes = np.bincount(group[group != NOBODY])
+    means = centroids(embeddings, group, person.shape[0])
     for orphan in np.flatnonzero(person == NOBODY):
         shares = votes[votes[:, 0] == orphan]
         if shares.size:
             _, origin, faces = shares[shares[:, 2].argmax()]
-            if not standing.held[origin] and 2 * faces >= group_sizes[orphan]:
+            rest = np.flatnonzero(person == origin)
+            likeness = float((means[rest] @ means[orphan]).max(initial=-1.0))
+            is_alike = standing.joined[origin] or not rest.size or likeness >= fragment_similarity
+            if not standing.held[origin] and 2 * faces >= group_sizes[orphan] and is_alike:
                 person[orphan] = origin

@@ -23,7 +23,7 @@ SAMPLE_COLUMNS = 192
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """Rows (by number in the matrix), some of their neighbours and the distances to them: int64[m] twice, float32[m]."""
+    """Rows, some of their neighbours (numbers in the matrix, int64[m] each) and the distances to them, float32[m]."""
 
     row: NDArray[np.int64]
     other: NDArray[np.int64]

@@ -52,6 +52,8 @@ class ClusterParameters:
     """A face changes person only for one that is by more than this more similar."""
     min_overlap: float = 0.3
     """A cluster inherits a person when it shares this part of the smaller of the two."""
+    fragment_similarity: float = 0.45
+    """A part of a person that HDBSCAN sees apart stays while its mean is at least this similar to the rest's."""
     suggestion_similarity: float = 0.35
     """A new face is suggested to a linked, invited or ignored person from this similarity."""
     merge_similarity: float = 0.5

@@ -95,6 +95,7 @@ class _Board:
         self.live = [person.person_id for person in persons if person.status != "merged"]
         self.created: list[UUID] = []
         self.held = {p.person_id for p in persons if p.status in ("linked", "invited", "ignored")}
+        self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"}
         self.rejected = [{self.survivor.get(person) or person for person in face.rejected_person_ids} for face in faces]
         self.start = [self._standing_person(face, index) for index, face in enumerate(faces)]
         self.current = list(self.start)
@@ -128,9 +129,12 @@ class _Board:
             person=np.array([NOBODY if person is None else number[person] for person in self.current], dtype=np.int64),
             anchored=self.anchored & np.array([person is not None for person in self.current], dtype=bool),
             held=np.array([person in self.held for person in people], dtype=bool),
+            joined=np.array([person in self.joined for person in people], dtype=bool),
             apart=self._apart_by_number(number),
         )
-        groups = match_groups(self.embeddings, labels, standing, self.parameters.min_overlap)
+        groups = match_groups(
+            self.embeddings, labels, standing, self.parameters.min_overlap, self.parameters.fragment_similarity
+        )
         after = self._place(groups, standing, people)
         changed = after != self.current
         self.current = after

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -105,7 +104,7 @@ def _bounds(
     core[asking] = _core_bounds(widened, wanted[asking])
     ties = measured(rows, landmarks[1], landmarks[2])
     lonely = Edges(np.repeat(asking, nearest.shape[1]), nearest.ravel(), far.ravel())
-    edges = Edges.concatenated([edges, ties, lonely])
+    edges = Edges.concatenated([edges, ties, lonely]).once_each(size)
     weight = edges.weight(core)
     tree = spanning_forest(size, edges.left, edges.right, ranks(weight))
     return Bounds(core, chain_of_tree(edges.left[tree], edges.right[tree], weight[tree]))
@@ -142,9 +141,9 @@ def _landmarks(
     asking, nearest, _ = _nearest_landmarks(chosen, rough, nobody.astype(np.float32), fewer[0])
     left = np.concatenate([rough.left, fewer[1], np.repeat(asking, nearest.shape[1])])
     right = np.concatenate([rough.right, fewer[2], nearest.ravel()])
-    edges = measured(chosen, left, right)
-    tree = spanning_forest(landmarks.size, left, right, ranks(edges.distance))
-    return landmarks, landmarks[left[tree]], landmarks[right[tree]]
+    edges = measured(chosen, left, right).once_each(landmarks.size)
+    tree = spanning_forest(landmarks.size, edges.left, edges.right, ranks(edges.distance))
+    return landmarks, landmarks[edges.left[tree]], landmarks[edges.right[tree]]
 
 
 def _nearest_landmarks(

@@ -4,9 +4,9 @@ Mutual reachability of two points is ``max(d(i, j), core(i), core(j))``, where `
 ``min_samples``-th *other* point (Campello, Moulavi, Sander 2013; the counting of the ``hdbscan`` package).
 
 That maximum ties by construction: both edges from a point to its two nearest neighbours usually weigh exactly the
-point's core distance. Edges are therefore ordered by ``(mutual reachability, cosine distance, row numbers)``, where rows
-are numbered in the order of their own bytes. The order is total, so the tree is unique, and it does not depend on the
-order of the input.
+point's core distance. Edges are therefore ordered by ``(mutual reachability, cosine distance, row numbers)``, where
+rows are numbered in the order of their own bytes. The order is total, so the tree is unique, and it does not depend on
+the order of the input.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if np.abs(lengths - 1.0).max() <= UNIT_ROUNDING:
         return rows
-    return (rows / lengths[:, None]).astype(np.float32)
+    return np.asarray(rows / lengths[:, None], dtype=np.float32)
 
 
 def _with_copies(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree as sparse_spanning_tree
 
 
@@ -33,18 +33,42 @@ def spanning_forest(
 ) -> NDArray[np.int64]:
     """The edges (their numbers, ascending by rank) of the minimum spanning forest over ``size`` points.
 
-    ``rank`` holds a different positive whole number for every edge; of two edges between the same points only the
-    one of lower rank counts.
+    ``rank`` is the place of each edge in ascending order of weight, 0..m-1; no two edges join the same points.
     """
-    low, high = np.minimum(left, right).astype(np.int64), np.maximum(left, right).astype(np.int64)
-    order = np.argsort(rank, kind="stable")
-    _, first = np.unique(low[order] * size + high[order], return_index=True)
-    edges = order[first]
     # csgraph takes 0 for "no edge": weights start at 1.
-    graph = coo_array((rank[edges] + 1.0, (low[edges], high[edges])), shape=(size, size)).tocsr()
-    chosen = sparse_spanning_tree(graph).tocoo()
-    ranks = np.sort(chosen.data)
-    return order[np.searchsorted(rank[order] + 1.0, ranks)]
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    graph = csr_array((rank + 1.0, (low, high)), shape=(size, size))
+    by_rank = np.empty(rank.size, dtype=np.int64)
+    by_rank[rank] = np.arange(rank.size)
+    return by_rank[np.sort(sparse_spanning_tree(graph).data).astype(np.int64) - 1]
+
+
+def single_linkage(
+    left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The dendrogram of a spanning tree whose edges come lightest first, in scipy's linkage format, float64[n-1, 4]."""
+    size = weight.size + 1
+    root = list(range(size))
+    cluster, members = list(range(size)), [1] * size
+    merged: list[tuple[int, int, int]] = []
+    # A plain loop: indexing lists is several times faster than indexing arrays.
+    for one, other in zip(left.tolist(), right.tolist(), strict=True):
+        first, second = one, other
+        while root[first] != first:
+            root[first] = first = root[root[first]]
+        while root[second] != second:
+            root[second] = second = root[root[second]]
+        total = members[first] + members[second]
+        merged.append((cluster[first], cluster[second], total))
+        if members[first] < members[second]:
+            first, second = second, first
+        root[second] = first
+        members[first] = total
+        cluster[first] = size + len(merged) - 1
+    linkage = np.empty((size - 1, 4))
+    linkage[:, [0, 1, 3]] = np.array(merged, dtype=np.float64).reshape(-1, 3)
+    linkage[:, 2] = weight
+    return linkage
 
 
 def chain_of_tree(left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]) -> Chain:
@@ -54,19 +78,19 @@ def chain_of_tree(left: NDArray[np.integer], right: NDArray[np.integer], weight:
     head, tail = list(range(size)), list(range(size))
     following = [0] * size
     gap_after = [0.0] * size
-    # A plain loop: indexing lists is several times faster than indexing arrays.
     for one, other, height in zip(left.tolist(), right.tolist(), weight.tolist(), strict=True):
-        while root[one] != one:
-            root[one] = one = root[root[one]]
-        while root[other] != other:
-            root[other] = other = root[root[other]]
-        last = tail[one]
-        following[last] = head[other]
+        first, second = one, other
+        while root[first] != first:
+            root[first] = first = root[root[first]]
+        while root[second] != second:
+            root[second] = second = root[root[second]]
+        last = tail[first]
+        following[last] = head[second]
         gap_after[last] = height
-        tail[one] = tail[other]
-        root[other] = one
+        tail[first] = tail[second]
+        root[second] = first
     order = np.empty(size, dtype=np.int64)
-    point = head[one] if size > 1 else 0
+    point = head[first] if size > 1 else 0
     for place in range(size):
         order[place] = point
         point = following[point]

@@ -94,7 +94,9 @@ def test_deleting_an_event_leaves_no_face_person_or_job(connection: Connection) 
     connection.execute("INSERT INTO face_persons (event_id, cluster_label) VALUES (%s, 0)", (event,))
     connection.execute("UPDATE faces SET face_person_id = (SELECT id FROM face_persons)")
     connection.execute("UPDATE face_persons SET representative_face_id = (SELECT id FROM faces)")
-    connection.execute("INSERT INTO ml_jobs (job_type, event_id, media_ids) VALUES ('detect', %s, %s)", (event, [media]))
+    connection.execute(
+        "INSERT INTO ml_jobs (job_type, event_id, media_ids) VALUES ('detect', %s, %s)", (event, [media])
+    )
     connection.execute("DELETE FROM events WHERE id = %s", (event,))
     for table in ("faces", "face_persons", "ml_jobs", "media", "event_counters"):
         row = connection.execute(psycopg.sql.SQL("SELECT count(*) AS n FROM {}").format(psycopg.sql.Identifier(table)))

@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
 from functions.cluster.face_rules import group_faces
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
@@ -70,8 +71,6 @@ def test_photos_that_come_in_one_by_one_end_in_nearly_the_same_persons_as_all_at
 
 def pair_agreement(one: list[FaceState], other: list[FaceState]) -> float:
     """The adjusted Rand index of two assignments."""
-    from sklearn.metrics import adjusted_rand_score
-
     return float(
         adjusted_rand_score(
             [str(face.person_id or face.face_id) for face in one],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid5
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from functions.cluster.face_rules import group_faces
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
-from functions.cluster.states import FaceState, PersonState, Plan
+from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit
 
 EVENT_ID = UUID("0d8f6e0e-8f6c-4f0b-8c3e-2f2b6a3a7c11")
@@ -105,7 +106,7 @@ class Organiser:
                 rejected_person_ids=face.rejected_person_ids | {face.person_id},
             )
 
-    def _hold(self, status: str) -> None:
+    def _hold(self, status: PersonStatus) -> None:
         for person_id in self._some([p for p in self._live() if self.members(p)], 1):
             self.persons[person_id] = replace(self.persons[person_id], status=status, touched_by_human=True)
 
@@ -166,7 +167,7 @@ def assert_one_face_per_photo(organiser: Organiser) -> None:
         assert len(together) == 1 or all(face.placed_by_human for face in together)
 
 
-def survivor_of(persons: dict[UUID, PersonState]):  # noqa: ANN201 - a closure, used here only
+def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
     def survivor(person_id: UUID) -> UUID:
         while person_id in persons and persons[person_id].merged_into_id:
             merged_into = persons[person_id].merged_into_id

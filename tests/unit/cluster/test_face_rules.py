@@ -236,4 +236,5 @@ def same_partition(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
 
 def purity(labels: NDArray[np.int32], identity: NDArray[np.int64]) -> float:
     clusters = [identity[labels == label] for label in range(labels.max() + 1)]
-    return sum(int(np.bincount(members).max()) for members in clusters) / sum(members.size for members in clusters)
+    largest = sum(int(np.bincount(members).max()) for members in clusters)
+    return largest / sum(int(members.size) for members in clusters)

@@ -7,6 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hdbscan._hdbscan_linkage import mst_linkage_core
+from hdbscan._hdbscan_reachability import mutual_reachability
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 from tests.unit.cluster.hdbscan_reference import (
     Embeddings,
     agreement,
+    cosine_matrix,
     hdbscan_in_canonical_order,
     hdbscan_without_ties,
     plain_hdbscan,
@@ -190,11 +193,6 @@ def test_blocks_at_five_thousand_give_the_labels_of_the_whole_matrix() -> None:
 
 
 def test_the_tree_is_minimal_in_float64() -> None:
-    from hdbscan._hdbscan_linkage import mst_linkage_core
-    from hdbscan._hdbscan_reachability import mutual_reachability
-
-    from tests.unit.cluster.hdbscan_reference import cosine_matrix
-
     embeddings = people(np.random.default_rng(4), 700)
     expected = np.sort(mst_linkage_core(mutual_reachability(cosine_matrix(embeddings), 2))[:, 2])
     assert np.abs(minimum_spanning_tree(embeddings, 2).weight - expected).max() < 1e-12

@@ -114,6 +114,19 @@ def test_a_person_that_hdbscan_breaks_in_two_stays_whole() -> None:
     assert event.plan().changes_nothing or not event.plan().assignments
 
 
+def test_two_people_whom_an_early_run_took_for_one_are_told_apart_later() -> None:
+    event = SmallEvent()
+    event.person("anna and bea")
+    for number in range(6):
+        event.face(str(number), axis=number % 2, label=number % 2, person="anna and bea")
+    plan = event.plan()
+    assert len(plan.new_persons) == 1
+    assert sorted(plan.assignments) in (
+        sorted(some_id(str(number)) for number in (0, 2, 4)),
+        sorted(some_id(str(number)) for number in (1, 3, 5)),
+    )
+
+
 def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
     event = SmallEvent()
     event.person("anna")
