@@ -31,7 +31,7 @@ def test_a_killed_owner_leaves_no_process_and_its_work_is_finished_by_the_next(
             family = psutil.Process(owner.pid).children(recursive=True)
             assert len(family) >= 7
             owner.kill()
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
         assert running(state) is None
 

