@@ -207,7 +207,7 @@ def _kernel() -> str:
 def _dask_runner() -> BlockRunner:
     """Two local workers, one thread each; the same ones for every call."""
     distributed = importlib.import_module("distributed")
-    workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     runner: BlockRunner = importlib.import_module("functions.cluster.dask_runner").DaskRunner(
         distributed.Client(workers)
     )

@@ -19,9 +19,6 @@ from functions.cluster.states import FaceState
 
 DIMENSIONS = 512
 EFFECTIVE_DIMENSIONS = 200.0
-SIBLING_COSINE = 0.53
-"""Between the identities of two siblings; their faces then have cosines around .35."""
-
 _NAMES = UUID("6f0a4c0e-6d1c-5b0f-9a55-0f5f0d5f7a11")
 
 
@@ -50,6 +47,8 @@ class Scenario:
     """The part of the guests that have a sibling in the event."""
     siblings_among_main: bool = False
     """Whether the first two main persons are siblings."""
+    sibling_cosine: float = 0.53
+    """Between the identities of two siblings; at .53 their faces have cosines around .35."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -58,6 +57,9 @@ SCENARIOS: dict[str, Scenario] = {
     "crowd": Scenario(bystanders=0.4, faces_per_photo=2.5),
     "siblings": Scenario(main_persons=2, main_presence=0.3, siblings=0.6),
     "groups": Scenario(faces_per_photo=5.0),
+    "main siblings": Scenario(
+        main_persons=2, main_presence=0.5, siblings_among_main=True, siblings=0.0, sibling_cosine=0.6
+    ),
 }
 
 
@@ -143,7 +145,8 @@ def _identities(rng: np.random.Generator, scenario: Scenario, count: int) -> NDA
         if other >= _guests(scenario):
             break
         apart = identities[other] - (identities[other] @ identities[one]) * identities[one]
-        identities[other] = SIBLING_COSINE * identities[one] + np.sqrt(1 - SIBLING_COSINE**2) * unit(apart)
+        cosine = scenario.sibling_cosine
+        identities[other] = cosine * identities[one] + np.sqrt(1 - cosine**2) * unit(apart)
     return identities
 
 

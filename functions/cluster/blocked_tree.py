@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.block_runner import BlockRunner, block_bounds, block_pairs, scratch
+from functions.cluster.block_runner import BlockRunner, all_products, block_bounds, block_pairs, scratch
 from functions.cluster.edges import Distance, Edges, distance_keys, distance_of_nearest, measured_exactly, ranks
 from functions.cluster.hdbscan_tree import dense_spanning_tree
 from functions.cluster.scout import Bounds
@@ -85,8 +85,7 @@ def exact_tree(problem: Problem, bounds: Bounds, runner: BlockRunner, block_rows
 
 def dense_pairs(problem: Problem) -> Edges:
     """The pairs :func:`tree_of_pairs` needs, from the whole similarity matrix at once: for a few thousand rows."""
-    # The copy of one operand keeps BLAS off its symmetric kernel, which crashes on large inputs in some builds.
-    products = problem.rows @ problem.rows.copy().T
+    products = all_products(problem.rows)
     np.fill_diagonal(products, -np.inf)
     core = _rough_core(products, problem.wanted_rows)
     weights = np.subtract(1.0, products, dtype=np.float64)

@@ -25,7 +25,7 @@ class DaskRunner:
             self._client.submit(function, scattered[left], scattered[right], pure=False): (left, right)
             for left, right in pairs
         }
-        for future, result in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+        for future, result in as_completed(futures, loop=self._client.loop, with_results=True):  # type: ignore[no-untyped-call]
             yield futures.pop(future), result
             future.release()
 

@@ -15,9 +15,6 @@ MEASURED_ROWS = 256
 """Pairs measured at a time, so that the copies of their rows stay in the cache."""
 
 
-WIDENED_AT_ONCE = 1 << 20
-"""Numbers that are widened to float64 all at once: 8 MB."""
-
 DECIMALS = 13
 """Decimals of exact distances: float64 sums of a few hundred products of unit vectors err by less."""
 
@@ -72,13 +69,11 @@ def measured_exactly(
     Rounded to ``DECIMALS``: distances that are equal but for the order in which a processor sums are equal.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    # Where all rows fit in the cache, they are widened once and not for each pair.
-    source = rows.astype(np.float64) if rows.size <= WIDENED_AT_ONCE else rows
     distance = np.empty(left.size)
     for begin in range(0, left.size, MEASURED_ROWS):
         a, b = left[begin : begin + MEASURED_ROWS], right[begin : begin + MEASURED_ROWS]
-        one, other = source[a].astype(np.float64, copy=False), source[b].astype(np.float64, copy=False)
-        distance[begin : begin + MEASURED_ROWS] = 1.0 - np.einsum("ij,ij->i", one, other) / (lengths[a] * lengths[b])
+        products = np.einsum("ij,ij->i", rows[a].astype(np.float64), rows[b].astype(np.float64))
+        distance[begin : begin + MEASURED_ROWS] = 1.0 - products / (lengths[a] * lengths[b])
     return np.clip(np.round(distance, DECIMALS), 0.0, 2.0)
 
 

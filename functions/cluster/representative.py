@@ -12,6 +12,8 @@ FULL_SIZE_PX = 112.0
 HALF_SHARPNESS = 100.0
 """The variance of the Laplacian at which a face counts as half sharp; photos in focus have several hundred."""
 
+RIGHT_ANGLE = 90.0
+
 UNKNOWN = 0.5
 """Stands for a measure that was not taken: such a face neither wins nor loses by it."""
 
@@ -39,4 +41,4 @@ def best_cover(faces: list[FaceState]) -> FaceState:
 def _facing(angle: float | None) -> float:
     if angle is None:
         return UNKNOWN
-    return max(0.0, cos(radians(min(abs(angle), 90.0))))
+    return cos(radians(angle)) if abs(angle) < RIGHT_ANGLE else 0.0

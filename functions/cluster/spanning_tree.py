@@ -26,8 +26,9 @@ DENSE_ROWS = 2000
 UNIT_ROUNDING = 1e-6
 """Rows whose length differs from 1 by no more than this are not normalised again."""
 
-BLOCK_ROWS = 1300
-"""Rows of a block: one block of products is 7 MB, and not a power of two."""
+MOST_BLOCK_ROWS = 1300
+"""Rows of a block at most: one block of products is 7 MB. Not a power of two, which would be slow to read across."""
+FEWEST_BLOCKS = 6
 
 SCOUT_DIMENSIONS = 64
 """Coordinates the scout looks at."""
@@ -66,7 +67,7 @@ def minimum_spanning_tree(
     *,
     runner: BlockRunner | None = None,
     dense_rows: int = DENSE_ROWS,
-    block_rows: int = BLOCK_ROWS,
+    block_rows: int | None = None,
     scout_dimensions: int = SCOUT_DIMENSIONS,
 ) -> SpanningTree:
     """The minimum spanning tree of ``embeddings`` (float32[n, d], n >= 1, rows of length 1).
@@ -89,8 +90,9 @@ def minimum_spanning_tree(
         tree = tree_of_pairs(problem, dense_pairs(problem))
     else:
         threads = runner or ThreadRunner()
-        bounds = scout(problem.rows, problem.wanted_rows, scout_dimensions, threads, block_rows)
-        tree = exact_tree(problem, bounds, threads, block_rows)
+        size = block_rows or min(MOST_BLOCK_ROWS, -(-problem.size // FEWEST_BLOCKS))
+        bounds = scout(problem.rows, problem.wanted_rows, scout_dimensions, threads, size)
+        tree = exact_tree(problem, bounds, threads, size)
     return _with_copies(tree, order, first, group)
 
 

@@ -1,0 +1,80 @@
+"""How well simulated events are grouped, and that every face rule earns its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from functions.cluster.face_rules import group_faces
+from functions.cluster.parameters import DEFAULTS, ClusterParameters
+from tests.clustering_quality import Quality, quality
+from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
+
+SEEDS = (0, 1)
+PLAIN = DEFAULTS.without_rules()
+CAPPED = replace(PLAIN, max_distance=DEFAULTS.max_distance)
+
+LEAST_F = {"wedding": 0.981, "hard": 0.960, "crowd": 0.964, "siblings": 0.983, "groups": 0.975, "main siblings": 0.965}
+
+
+@cache
+def events(name: str) -> tuple[SimulatedEvent, ...]:
+    return tuple(simulate(replace(SCENARIOS[name], faces=2000), seed) for seed in SEEDS)
+
+
+@cache
+def results(name: str, parameters: ClusterParameters) -> tuple[Quality, ...]:
+    return tuple(
+        quality(group_faces(event.embeddings, event.faces, parameters).labels, event.identity) for event in events(name)
+    )
+
+
+def mean_f(name: str, parameters: ClusterParameters) -> float:
+    return float(np.mean([result.f for result in results(name, parameters)]))
+
+
+def impure(parameters: ClusterParameters) -> int:
+    return sum(result.impure for name in SCENARIOS for result in results(name, parameters))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_people_are_found(name: str) -> None:
+    assert mean_f(name, DEFAULTS) >= LEAST_F[name]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_rules_beat_hdbscan_alone(name: str) -> None:
+    assert mean_f(name, DEFAULTS) > mean_f(name, PLAIN) + 0.03
+
+
+def test_clusters_are_pure_and_all_rules_together_leave_no_more_impure_ones_than_the_cap_alone() -> None:
+    assert impure(PLAIN) > 10 * max(impure(CAPPED), 1)
+    assert impure(DEFAULTS) <= impure(CAPPED)
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [
+        ("crowd", replace(DEFAULTS, max_distance=None)),
+        ("main siblings", replace(DEFAULTS, conflict_similarity=None)),
+        ("hard", replace(DEFAULTS, join_similarity=None)),
+        ("crowd", replace(DEFAULTS, pair_similarity=None)),
+    ],
+    ids=["cap", "split", "join", "pairs"],
+)
+def test_every_rule_gains_something_where_it_is_needed(name: str, without: ClusterParameters) -> None:
+    assert mean_f(name, DEFAULTS) > mean_f(name, without) + 0.005
+
+
+def test_the_simulated_faces_have_the_similarities_of_arcface() -> None:
+    event = simulate(replace(SCENARIOS["siblings"], faces=2000, hard=0.0, middling=0.0, bursts=0.0), 0)
+    likeness = event.embeddings @ event.embeddings.T
+    same = event.identity[:, None] == event.identity
+    pairs = np.triu(np.ones_like(same), 1)
+    assert 0.6 <= likeness[same & pairs].mean() <= 0.75
+    strangers = likeness[~same & pairs]
+    assert -0.02 <= np.median(strangers) <= 0.1
+    assert 0.05 <= strangers.std() <= 0.1
