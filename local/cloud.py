@@ -111,7 +111,7 @@ class Cloud:
     def start(self) -> Addresses:
         """Start everything and return when all of it is ready.
 
-        SIGTERM and SIGHUP raise KeyboardInterrupt from here on, as Ctrl-C does.
+        SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt from here on.
 
         Raises:
             AlreadyRunningError: a cloud runs on the state directory already.
@@ -183,7 +183,8 @@ class Cloud:
 
     def _end_on_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            # Ctrl-C too: a shell that runs us in the background has had it ignored.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._handlers[number] = signal.signal(number, signal.default_int_handler)
 
     def _choose_addresses(self) -> None:
