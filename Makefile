@@ -25,7 +25,7 @@ $(INSTALLED): requirements.lock
 	@$(PYTHON) -m venv $(VENV)
 	@awk '/^[a-z0-9]/ { keep = /^uv==/ } keep' requirements.lock > $(VENV)/uv.lock.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock.txt
-	@UV_LINK_MODE=copy $(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@UV_LINK_MODE=copy $(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	@touch $@
 
 demo: setup ## the whole pipeline on photos: make demo PHOTOS=folder, or a sample event without
