@@ -32,6 +32,21 @@ def test_an_entry_is_one_json_line_with_its_ids(capsys: pytest.CaptureFixture[st
     assert entry == {"function": "detect", "job_id": "j", "faces": 3}
 
 
+def test_a_traceback_holds_no_local_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(address: str) -> None:
+        rows = [{"email": address}]
+        raise RuntimeError(str(len(rows)))
+
+    with configured():
+        try:
+            fail("somebody@example.org")
+        except RuntimeError:
+            logger().exception("unexpected error")
+    written = capsys.readouterr().err
+    assert "RuntimeError" in written
+    assert "somebody" not in written
+
+
 def test_ids_end_with_their_block(capsys: pytest.CaptureFixture[str]) -> None:
     with configured():
         with log_context(job_id="outer"), log_context(job_id="inner"):
