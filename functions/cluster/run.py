@@ -17,7 +17,7 @@ from functions.cluster.persons import person_id_from_faces, plan_persons
 from functions.cluster.silhouette import sampled_silhouette
 from functions.cluster.states import Plan
 from functions.cluster.store import EventFaces, RunReport
-from shared import job_ledger
+from shared import consent, job_ledger
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
 from shared.errors import Permanent, Retryable
@@ -60,7 +60,7 @@ class ClusterRun:
             if job.status == "failed" and store.another_run_is_open(connection, job):
                 logger().info("given up meanwhile, and asked for anew by another job: nothing to do")
                 return False
-            if not store.consents(connection, message.event_id):
+            if not consent.consents(connection, message.event_id):
                 job_ledger.fail(
                     connection, job, "no_consent", "face recognition is not switched on, or the event is archived"
                 )
@@ -128,7 +128,7 @@ class ClusterRun:
         job = job_ledger.lock(connection, message.job_id)
         if job is None or job.run != message.run or job.status != "processing":
             return None
-        if not store.consents(connection, message.event_id):
+        if not consent.consents(connection, message.event_id):
             job_ledger.fail(connection, job, "no_consent", "consent was withdrawn while the event was clustered")
             return None
         return job

@@ -35,7 +35,6 @@ class EventFaces:
 
 # Ends with the transaction, and with the connection of a run that died: no run is ever blocked by a dead one.
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('trombi.cluster.' || %s::text, 0)) AS locked"
-_CONSENTS = "SELECT face_recognition_enabled AND archived_at IS NULL AS consents FROM events WHERE id = %s FOR SHARE"
 _ANOTHER_RUN = """
 SELECT EXISTS (
     SELECT FROM ml_jobs
@@ -62,12 +61,6 @@ def try_lock_run(connection: Connection, event_id: UUID) -> bool:
     """Be the one run of the event until the transaction ends; False when another one is."""
     row = connection.execute(_TRY_LOCK, (event_id,)).fetchone()
     return bool(row and row["locked"])
-
-
-def consents(connection: Connection, event_id: UUID) -> bool:
-    """Whether the event's faces may be processed; keeps it so until the transaction ends."""
-    row = connection.execute(_CONSENTS, (event_id,)).fetchone()
-    return bool(row and row["consents"])
 
 
 def another_run_is_open(connection: Connection, job: Job) -> bool:

@@ -22,7 +22,7 @@ from functions.detect.engine import DetectedFace, Engine
 from functions.detect.redetection import Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
 from functions.detect.store import Photo
-from shared import job_ledger
+from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Connection, Database
 from shared.errors import Permanent, Retryable
@@ -166,7 +166,7 @@ class Detection:
         if notification.bucket != self._settings.photos_bucket:
             raise Permanent("unknown_object", "the object is not in the photos bucket")
         event_id, media_id = notification.photo_ids()
-        if not store.event_exists(connection, event_id):
+        if not consent.event_exists(connection, event_id):
             raise Permanent("unknown_event", "no such event: create it before its photos are uploaded")
         photo = store.lock_photo(connection, media_id, event_id)
         if photo is None:
@@ -176,7 +176,7 @@ class Detection:
     def _start(self, connection: Connection, photo: Photo, job: Job) -> bool:
         """Start the job; False when it was refused, which is then its end."""
         try:
-            store.refuse_without_consent(connection, photo.event_id)
+            consent.refuse_without_consent(connection, photo.event_id)
             store.refuse_other_model(connection, photo.event_id, self._model)
         except Permanent as refusal:
             self._refuse(connection, job, refusal)
@@ -200,7 +200,7 @@ class Detection:
             if (job.event_id, job.media_id) != (message.event_id, message.media_id):
                 raise Permanent("wrong_event", "the request names another photo than its job does")
             try:
-                store.refuse_without_consent(connection, message.event_id)
+                consent.refuse_without_consent(connection, message.event_id)
                 if refusal is not None:
                     raise refusal
                 work = _work_of_request(connection, job, photo, current)
@@ -217,7 +217,7 @@ class Detection:
         """The generation of the photo's object: as known, or else as the bucket says; None without one."""
         with self._database.transaction() as connection:
             photo, _ = _photo_of(connection, message)
-            consents = store.consents(connection, message.event_id)
+            consents = consent.consents(connection, message.event_id)
         if photo is None or photo.bucket is None or photo.object_name is None:
             return None
         if photo.generation is not None:
@@ -324,7 +324,7 @@ class Detection:
                 if _match(connection, work, found) != matched:
                     return False
                 try:
-                    store.refuse_without_consent(connection, work.event_id)
+                    consent.refuse_without_consent(connection, work.event_id)
                     store.refuse_other_model(connection, work.event_id, self._model)
                 except Permanent as refusal:
                     self._refuse(connection, job, refusal)

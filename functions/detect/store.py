@@ -33,7 +33,6 @@ class Photo:
     deleted_generation: int
 
 
-_EVENT_STATE = "SELECT face_recognition_enabled, archived_at FROM events WHERE id = %s FOR SHARE"
 # Without naming an index: two at once may meet in any of the table's unique ones.
 _CREATE_PHOTO = "INSERT INTO media (id, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _LOCK_PHOTO = """
@@ -42,35 +41,6 @@ FROM media WHERE id = %s FOR NO KEY UPDATE
 """
 _SET_OBJECT = "UPDATE media SET bucket = %s, object_name = %s, object_generation = %s WHERE id = %s"
 _SET_DELETED = "UPDATE media SET deleted_generation = greatest(deleted_generation, %s) WHERE id = %s"
-
-
-def event_exists(connection: Connection, event_id: UUID) -> bool:
-    """Whether there is such an event."""
-    return connection.execute(_EVENT_STATE, (event_id,)).fetchone() is not None
-
-
-def consents(connection: Connection, event_id: UUID) -> bool:
-    """Whether the event's photos may be read: face recognition switched on, not archived."""
-    try:
-        refuse_without_consent(connection, event_id)
-    except Permanent:
-        return False
-    return True
-
-
-def refuse_without_consent(connection: Connection, event_id: UUID) -> None:
-    """Keep the event's consent as it is until the transaction ends.
-
-    Raises:
-        Permanent: unknown event, archived, or face recognition is not switched on.
-    """
-    event = connection.execute(_EVENT_STATE, (event_id,)).fetchone()
-    if event is None:
-        raise Permanent("unknown_event", "no such event: create it before photos are uploaded")
-    if event["archived_at"] is not None:
-        raise Permanent("event_archived", "the event is archived: its photos are not read")
-    if not event["face_recognition_enabled"]:
-        raise Permanent("no_consent", "face recognition is not switched on for this event: its photos are not read")
 
 
 def lock_photo(connection: Connection, media_id: UUID, event_id: UUID, *, create: bool = True) -> Photo | None:
