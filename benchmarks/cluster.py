@@ -1,6 +1,7 @@
 """How fast and how large clustering is, beside the other implementations of HDBSCAN, in one run.
 
-``python -m benchmarks.cluster [--sizes 1000,5000,…] [--repeat N]``
+``python -m benchmarks.cluster [--sizes 1000,5000,…] [--repeat N]``; the cluster function with its database is measured
+by ``python -m benchmarks.cluster_run``.
 
 Every method runs in a process of its own, after a warm-up on a few hundred faces; its memory is the most the process
 held above what it held before the call. The limit is the time this machine's sgemm takes for the full similarity
@@ -39,6 +40,7 @@ from functions.cluster.states import FaceState
 from tests.simulated_events import Scenario, simulate
 
 SIZES = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+"""200,000 by ``--sizes 200000 --methods trombi``: five minutes."""
 LARGEST_FOR_MATRIX = 20_000
 """hdbscan and sklearn hold several n x n matrices of float64: 9 GB here."""
 
@@ -124,24 +126,24 @@ def measure(method: str, file: Path, repeat: int) -> Measured:
     embeddings = np.load(file)
     METHODS[method](embeddings[:400])
     limit = sgemm_seconds(*embeddings.shape)
-    before = _reset_peak()
+    before = reset_peak()
     best = np.inf
     for _ in range(repeat):
         begin = time.perf_counter()
         labels = METHODS[method](embeddings)
         best = min(best, time.perf_counter() - begin)
-    megabytes = _status("VmHWM") - before
+    megabytes = status_megabytes("VmHWM") - before
     np.save(file.with_suffix(".labels.npy"), labels)
     return Measured(best, megabytes, min(limit, sgemm_seconds(*embeddings.shape)))
 
 
-def _reset_peak() -> float:
+def reset_peak() -> float:
     """Forget the most memory this process ever held; the megabytes it holds now."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _status("VmRSS")
+    return status_megabytes("VmRSS")
 
 
-def _status(name: str) -> float:
+def status_megabytes(name: str) -> float:
     """A line of this process's status, in megabytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))

@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -39,9 +41,24 @@ class ThreadRunner:
         self, function: Callable[[Block, Block], Result], blocks: Sequence[Block], pairs: Sequence[Pair]
     ) -> Iterator[tuple[Pair, Result]]:
         """Yield the results in the order of ``pairs``."""
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._workers) as pool:
+        with single_threaded_blas(), ThreadPoolExecutor(self._workers) as pool:
             results = pool.map(lambda pair: function(blocks[pair[0]], blocks[pair[1]]), pairs)
             yield from zip(pairs, results, strict=True)
+
+
+def single_threaded_blas() -> AbstractContextManager[object]:
+    """While in this context, BLAS computes on the calling thread only.
+
+    Its own threads go on spinning for a while after each product, and take the processor from ours.
+    """
+    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The loaded BLAS libraries. Finding them takes a millisecond or two."""
+    return ThreadpoolController()
 
 
 _buffers = threading.local()
@@ -57,19 +74,14 @@ def scratch(name: str, shape: tuple[int, int], dtype: type[Number]) -> NDArray[N
     return kept[:size].reshape(shape)
 
 
-def all_products(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The full matrix of products, float32[n, n], a share of the rows on each processor.
-
-    Threads of our own wait for each other without spinning, which BLAS's do not: on a busy machine that is twice as
-    fast. The copy keeps BLAS off its symmetric kernel, which crashes on large inputs in some builds.
-    """
-    products = np.empty((rows.shape[0], rows.shape[0]), dtype=np.float32)
-    columns = rows.copy().T
-    workers = available_processors()
-    shares = block_bounds(rows.shape[0], max(1, -(-rows.shape[0] // workers)))
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda share: np.dot(rows[slice(*share)], columns, out=products[slice(*share)]), shares))
-    return products
+def in_shares(function: Callable[[int, int], None], count: int, smallest: int) -> None:
+    """Call ``function(begin, end)`` on all processors, for even shares of ``count`` things, at least ``smallest``."""
+    shares = block_bounds(count, max(smallest, -(-count // available_processors())))
+    if len(shares) == 1:
+        function(0, count)
+        return
+    with ThreadPoolExecutor(len(shares)) as pool:
+        list(pool.map(lambda share: function(*share), shares))
 
 
 def available_processors() -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from distributed import Client, as_completed
+from distributed import Client, KilledWorker, as_completed
 
 from functions.cluster.block_runner import Block, Pair, Result
+from shared.errors import Retryable
+
+CONNECT_SECONDS = 10
+"""How long a scheduler may take to answer."""
 
 
 class DaskRunner:
@@ -30,9 +35,48 @@ class DaskRunner:
             future.release()
 
 
+class OnDemand:
+    """A :class:`DaskRunner` that connects when it is first needed: small events never ask for it.
+
+    Its :meth:`run` raises Retryable when the scheduler does not answer, or its workers are lost.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._client: Client | None = None
+
+    def run(
+        self, function: Callable[[Block, Block], Result], blocks: Sequence[Block], pairs: Sequence[Pair]
+    ) -> Iterator[tuple[Pair, Result]]:
+        """As :meth:`DaskRunner.run`."""
+        try:
+            if self._client is None:
+                self._client = connected(self._address)
+            yield from DaskRunner(self._client).run(function, blocks, pairs)
+        except (OSError, KilledWorker) as error:
+            away = f"the Dask cluster at DASK_SCHEDULER_ADDRESS ({self._address}) is away: {type(error).__name__}"
+            raise Retryable(away) from error
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            self._client.close()  # type: ignore[no-untyped-call]
+            self._client = None
+
+
+@contextmanager
+def on_demand(address: str) -> Iterator[OnDemand]:
+    """Workers for the time of one clustering run."""
+    runner = OnDemand(address)
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
 def connected(address: str) -> Client:
     """A client of the scheduler at ``address`` (``DASK_SCHEDULER_ADDRESS``), to be used as a context.
 
     Raises OSError when no scheduler answers there.
     """
-    return Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
+    return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]

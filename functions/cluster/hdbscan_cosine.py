@@ -14,9 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from functions.cluster.block_runner import BlockRunner
-from functions.cluster.hdbscan_tree import select_clusters
+from functions.cluster.hdbscan_tree import select_clusters, single_linkage
 from functions.cluster.spanning_tree import SpanningTree, minimum_spanning_tree
-from functions.cluster.trees import single_linkage
 
 NOISE = -1
 """The label of a point that belongs to no cluster."""
@@ -117,7 +116,7 @@ def label_tree(
     edges = np.column_stack([tree.left, tree.right, tree.weight])
     if max_distance is not None:
         edges = _cut(edges, tree.size, min_cluster_size, max_distance)
-    linkage = single_linkage(edges[:, 0].astype(np.int64), edges[:, 1].astype(np.int64), edges[:, 2])
+    linkage = single_linkage(edges[:, 0], edges[:, 1], edges[:, 2])
     labels, probabilities = select_clusters(linkage, min_cluster_size, cluster_selection_epsilon)
     labels, probabilities = labels[: tree.size], probabilities[: tree.size]
     return Clustering(

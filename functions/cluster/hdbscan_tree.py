@@ -1,4 +1,7 @@
-"""The parts of the ``hdbscan`` package that follow the spanning tree. The only module that imports it."""
+"""The parts of the ``hdbscan`` package that follow the spanning tree. The only module that imports it.
+
+scikit-learn comes with it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import numpy as np
 from hdbscan._hdbscan_linkage import mst_linkage_core
 from hdbscan.hdbscan_ import _tree_to_labels
 from numpy.typing import NDArray
+from sklearn.cluster._hierarchical_fast import single_linkage_label
 
 
 def dense_spanning_tree(
@@ -19,6 +23,14 @@ def dense_spanning_tree(
     tree = np.asarray(mst_linkage_core(np.ascontiguousarray(weights, dtype=np.float64)))
     joining, joined = tree[:, 1].astype(np.int64), tree[:, 0].astype(np.int64)
     return np.concatenate([[0], joining]), joined, tree[:, 2]
+
+
+def single_linkage(
+    left: NDArray[np.number], right: NDArray[np.number], weight: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The dendrogram of a spanning tree whose edges come lightest first, in scipy's linkage format, float64[n-1, 4]."""
+    # scikit-learn's, as hdbscan's own does the same but takes a Python object for each step: 20 ms for 10,000 points.
+    return np.asarray(single_linkage_label(np.column_stack([left, right, weight]).astype(np.float64)))
 
 
 def select_clusters(

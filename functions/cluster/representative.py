@@ -10,7 +10,8 @@ FULL_SIZE_PX = 112.0
 """A face needs no more pixels than the embedding model's input has (ArcFace: 112 x 112)."""
 
 HALF_SHARPNESS = 100.0
-"""The variance of the Laplacian at which a face counts as half sharp; photos in focus have several hundred."""
+"""The variance of the Laplacian (of detect, on the aligned crop) at which a face counts as half sharp. Of 23 faces in
+group photos the median is 346, one is below 100 (27, plainly blurred), and the sharpest is at 1001."""
 
 RIGHT_ANGLE = 90.0
 

@@ -17,6 +17,7 @@ from functions.cluster.persons import person_id_from_faces, plan_persons
 from functions.cluster.silhouette import sampled_silhouette
 from functions.cluster.states import Plan
 from functions.cluster.store import EventFaces, RunReport
+from functions.cluster.workers import Workers, threads
 from shared import consent, job_ledger
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
@@ -29,16 +30,19 @@ from shared.outbox import Outbox
 class ClusterRun:
     """The use case behind ``cluster-requests``."""
 
-    def __init__(self, database: Database, outbox: Outbox, parameters: ClusterParameters) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, parameters: ClusterParameters, workers: Workers = threads
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._parameters = parameters
+        self._workers = workers
 
     def requested(self, message: ClusterRequested) -> None:
         """Cluster the event, unless this request was dealt with before.
 
         Raises:
-            Retryable: another run of the event is going on, or the database is away.
+            Retryable: another run of the event is going on, or the database or the workers are away.
         """
         with log_context(job_id=message.job_id, event_id=message.event_id):
             try:
@@ -60,7 +64,7 @@ class ClusterRun:
             if job.status == "failed" and store.another_run_is_open(connection, job):
                 logger().info("given up meanwhile, and asked for anew by another job: nothing to do")
                 return False
-            if not consent.consents(connection, message.event_id):
+            if not consent.keep_consent(connection, message.event_id):
                 job_ledger.fail(
                     connection, job, "no_consent", "face recognition is not switched on, or the event is archived"
                 )
@@ -76,7 +80,8 @@ class ClusterRun:
             started = time.perf_counter()
             event = store.load(connection, message.event_id)
             loaded = time.perf_counter()
-            grouping = group_faces(event.embeddings, event.faces, self._parameters)
+            with self._workers() as runner:
+                grouping = group_faces(event.embeddings, event.faces, self._parameters, runner=runner)
             grouped = time.perf_counter()
             separation = sampled_silhouette(event.embeddings, grouping.labels)
             measured = time.perf_counter()
@@ -128,7 +133,7 @@ class ClusterRun:
         job = job_ledger.lock(connection, message.job_id)
         if job is None or job.run != message.run or job.status != "processing":
             return None
-        if not consent.consents(connection, message.event_id):
+        if not consent.keep_consent(connection, message.event_id):
             job_ledger.fail(connection, job, "no_consent", "consent was withdrawn while the event was clustered")
             return None
         return job

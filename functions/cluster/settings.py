@@ -20,7 +20,11 @@ OrOff = BeforeValidator(_off_is_none)
 
 
 class ClusterSettings(Settings):
-    """Each field is the environment variable of the same name in capitals; a face rule set to ``off`` is left out."""
+    """Each field is the environment variable of the same name in capitals; a face rule set to ``off`` is left out.
+
+    With ``DASK_SCHEDULER_ADDRESS`` (``tcp://host:port``), large events are spread over the workers of that Dask
+    cluster.
+    """
 
     cluster_min_cluster_size: Annotated[int, Field(ge=2)] = ClusterParameters.min_cluster_size
     cluster_min_samples: Annotated[int, Field(ge=1)] = ClusterParameters.min_samples
@@ -28,6 +32,8 @@ class ClusterSettings(Settings):
     cluster_max_distance: Annotated[Distance | None, OrOff] = ClusterParameters.max_distance
     cluster_join_similarity: Annotated[Similarity | None, OrOff] = ClusterParameters.join_similarity
     cluster_pairs: Annotated[Similarity | None, OrOff] = ClusterParameters.pair_similarity
+
+    dask_scheduler_address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+:\d+$")] | None = None
 
     def parameters(self) -> ClusterParameters:
         """The parameters of a run; what is not in the environment keeps its default."""

@@ -21,8 +21,7 @@ def sampled_silhouette(embeddings: NDArray[np.float32], labels: NDArray[np.integ
     if names.size <= 1:
         return None
     rows = embeddings[inside]
-    sums = np.zeros((names.size, rows.shape[1]), dtype=np.float64)
-    np.add.at(sums, cluster, rows)
+    sums = np.add.reduceat(rows[np.argsort(cluster, kind="stable")], np.cumsum(sizes) - sizes, dtype=np.float64)
     step = -(-inside.size // SAMPLE)
     total, count = 0.0, 0
     for begin in range(0, inside.size, 4096 * step):

@@ -16,22 +16,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.block_runner import BlockRunner, ThreadRunner
-from functions.cluster.blocked_tree import ExactTree, Problem, dense_pairs, exact_tree, tree_of_pairs
+from functions.cluster.block_runner import BlockRunner, ThreadRunner, single_threaded_blas
+from functions.cluster.blocked_tree import ExactTree, Problem, exact_tree, tree_of_all_pairs
+from functions.cluster.edges import exact_lengths
 from functions.cluster.scout import scout
-
-DENSE_ROWS = 2000
-"""Up to here the whole similarity matrix is held, 16 MB at most; above, blocks of it."""
 
 UNIT_ROUNDING = 1e-6
 """Rows whose length differs from 1 by no more than this are not normalised again."""
 
 MOST_BLOCK_ROWS = 1300
 """Rows of a block at most: one block of products is 7 MB. Not a power of two, which would be slow to read across."""
-FEWEST_BLOCKS = 6
+FEWEST_BLOCKS = 3
 
-SCOUT_DIMENSIONS = 64
-"""Coordinates the scout looks at."""
+ALL_PAIRS = 1400
+"""Rows whose whole similarity matrix is held: 8 MB of float32, and 16 MB of float64 for a moment. More are faster in
+blocks."""
+
+SCOUT_DIMENSIONS = 48
+"""Directions the scout looks along; fewer make it faster and its bounds looser."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,16 @@ def minimum_spanning_tree(
     min_samples: int,
     *,
     runner: BlockRunner | None = None,
-    dense_rows: int = DENSE_ROWS,
+    all_pairs_up_to: int = ALL_PAIRS,
     block_rows: int | None = None,
     scout_dimensions: int = SCOUT_DIMENSIONS,
 ) -> SpanningTree:
     """The minimum spanning tree of ``embeddings`` (float32[n, d], n >= 1, rows of length 1).
 
     Edges and weights are those of float64 arithmetic. The keyword arguments decide where and how it is computed, never
-    the result: ``runner`` runs the block tasks (threads by default), ``dense_rows`` is the largest number of rows
-    whose similarity matrix is held at once.
+    the result. Of up to ``all_pairs_up_to`` rows the whole matrix is held at once. Of more, ``runner`` runs the block
+    tasks (threads by default), ``block_rows`` is the size of the blocks, and the scout looks along ``scout_dimensions``
+    directions.
     """
     embeddings = _without_padding(embeddings)
     order = canonical_order(embeddings)
@@ -82,17 +85,19 @@ def minimum_spanning_tree(
     total = embeddings.shape[0]
     wanted = np.maximum(min(max(min_samples, 1), max(total - 1, 0)) - (copies - 1), 0)
     rows = embeddings if first.size == total else embeddings[first]
-    problem = Problem(_unit(rows), copies, wanted, canonical=group[first])
+    problem = Problem(*_unit(rows), copies, wanted, canonical=group[first])
     if problem.size == 1:
         nothing = np.zeros(0, dtype=np.int64)
         tree = ExactTree(nothing, nothing, np.zeros(0), np.zeros(1))
-    elif problem.size <= dense_rows:
-        tree = tree_of_pairs(problem, dense_pairs(problem))
+    elif problem.size <= all_pairs_up_to:
+        with single_threaded_blas():
+            tree = tree_of_all_pairs(problem)
     else:
         threads = runner or ThreadRunner()
         size = block_rows or min(MOST_BLOCK_ROWS, -(-problem.size // FEWEST_BLOCKS))
-        bounds = scout(problem.rows, problem.wanted_rows, scout_dimensions, threads, size)
-        tree = exact_tree(problem, bounds, threads, size)
+        with single_threaded_blas():
+            bounds = scout(problem.rows, problem.wanted_rows, scout_dimensions, threads)
+            tree = exact_tree(problem, bounds, threads, size)
     return _with_copies(tree, order, first, group)
 
 
@@ -123,12 +128,13 @@ def _distinct(
     return first[ascending], kind, copies[ascending]
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows brought to length 1; the very same ones when they are that already, up to rounding."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+def _unit(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The rows brought to length 1, the very same ones when they are that already, up to rounding; their lengths."""
+    lengths = exact_lengths(rows)
     if np.abs(lengths - 1.0).max() <= UNIT_ROUNDING:
-        return rows
-    return np.asarray(rows / lengths[:, None], dtype=np.float32)
+        return rows, lengths
+    rows = np.asarray(rows / lengths[:, None], dtype=np.float32)
+    return rows, exact_lengths(rows)
 
 
 def _with_copies(

@@ -72,7 +72,8 @@ def another_run_is_open(connection: Connection, job: Job) -> bool:
 def load(connection: Connection, event_id: UUID) -> EventFaces:
     """The event's faces, in the order of their ids."""
     counters = connection.execute(_COUNTERS, (event_id,)).fetchone()
-    rows = connection.execute(_EMBEDDINGS, (event_id,)).fetchall()
+    # In binary: to read thousands of embeddings as text takes longer than to cluster them.
+    rows = connection.execute(_EMBEDDINGS, (event_id,), binary=True).fetchall()
     known = {row["id"]: row["embedding"] for row in rows}
     faces, persons = load_states(connection, event_id)
     faces = tuple(face for face in faces if face.face_id in known)
@@ -115,37 +116,60 @@ def _normalised(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 # ---------------------------------------------------------------- write
 
-_NEW_PERSON = """
-INSERT INTO face_persons (id, event_id, cluster_label) VALUES (%s, %s, %s)
+# One statement for all rows of a kind: thousands of small ones take longer than the clustering.
+_NEW_PERSONS = """
+INSERT INTO face_persons (id, event_id, cluster_label)
+SELECT id, %(event_id)s, label FROM unnest(%(persons)s::uuid[], %(labels)s::integer[]) AS made (id, label)
 """
 _ASSIGN = """
-UPDATE faces SET face_person_id = %(person_id)s, updated_at = now() WHERE id = %(face_id)s AND NOT placed_by_human
+UPDATE faces SET face_person_id = planned.person_id, updated_at = now()
+FROM unnest(%(faces)s::uuid[], %(persons)s::uuid[]) AS planned (face_id, person_id)
+WHERE faces.id = planned.face_id AND NOT placed_by_human
 """
 # Only what no human has touched may go: the statement itself says so once more.
 _REMOVE_PERSONS = """
 DELETE FROM face_persons WHERE id = ANY(%s) AND status = 'pending'
     AND coalesce((metadata ->> 'manual_edits')::integer, 0) = 0
+    -- Faces whose embedding was erased are not seen by a run, and still are in their person.
+    AND NOT EXISTS (SELECT FROM faces WHERE faces.face_person_id = face_persons.id)
 """
-_REPRESENTATIVE = """
-UPDATE face_persons SET representative_face_id = %(face_id)s, updated_at = now()
-WHERE id = %(person_id)s AND NOT cover_chosen_by_human
+_REPRESENTATIVES = """
+UPDATE face_persons SET representative_face_id = planned.face_id, updated_at = now()
+FROM unnest(%(persons)s::uuid[], %(faces)s::uuid[]) AS planned (person_id, face_id)
+WHERE face_persons.id = planned.person_id AND NOT cover_chosen_by_human
+    AND (planned.face_id IS NOT NULL OR NOT EXISTS (
+        SELECT FROM faces WHERE faces.id = representative_face_id AND faces.face_person_id = face_persons.id))
 """
-_SUMMARY = """
-UPDATE face_persons SET updated_at = now(), metadata = metadata || %(summary)s
-WHERE id = %(person_id)s AND NOT metadata @> %(summary)s
+_SUMMARIES = """
+UPDATE face_persons SET updated_at = now(), metadata = metadata || held.summary
+FROM (
+    SELECT planned.person_id, jsonb_build_object('avg_quality', planned.quality,
+        'face_count', planned.faces + coalesce(erased.faces, 0)) AS summary
+    FROM unnest(%(persons)s::uuid[], %(faces)s::bigint[], %(qualities)s::float8[])
+        AS planned (person_id, faces, quality)
+    LEFT JOIN (
+        SELECT face_person_id, count(*) AS faces FROM faces
+        WHERE event_id = %(event_id)s AND embedding IS NULL GROUP BY face_person_id
+    ) AS erased ON erased.face_person_id = planned.person_id
+) AS held
+WHERE face_persons.id = held.person_id AND NOT metadata @> held.summary
 """
 _CLEAR_SUGGESTIONS = """
 DELETE FROM face_suggestions USING face_persons
 WHERE face_persons.id = face_suggestions.face_person_id AND face_persons.event_id = %s
 """
-_SUGGEST = "INSERT INTO face_suggestions (face_id, face_person_id, score) VALUES (%s, %s, %s)"
+_SUGGEST = """
+INSERT INTO face_suggestions (face_id, face_person_id, score)
+SELECT * FROM unnest(%(faces)s::uuid[], %(persons)s::uuid[], %(scores)s::float4[])
+"""
 _CLEAR_MERGE_SUGGESTIONS = """
 DELETE FROM merge_suggestions USING face_persons
 WHERE face_persons.id = merge_suggestions.person_a_id AND face_persons.event_id = %s
 """
 _SUGGEST_MERGE = """
 INSERT INTO merge_suggestions (person_a_id, person_b_id, score)
-VALUES (least(%(a)s::uuid, %(b)s::uuid), greatest(%(a)s::uuid, %(b)s::uuid), %(score)s)
+SELECT least(a, b), greatest(a, b), score
+FROM unnest(%(into)s::uuid[], %(from)s::uuid[], %(scores)s::float4[]) AS alike (a, b, score)
 """
 _REPORT = """
 INSERT INTO cluster_runs (job_id, run, event_id, faces, clusters, persons, noise, silhouette, churn, suggestions,
@@ -160,42 +184,48 @@ SELECT count(DISTINCT face_person_id) AS persons FROM faces WHERE event_id = %s 
 
 def write_plan(connection: Connection, event_id: UUID, plan: Plan) -> None:
     """Apply a plan: only what changes is written."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            _NEW_PERSON, [(person.person_id, event_id, person.cluster_label) for person in plan.new_persons]
-        )
-        cursor.executemany(
-            _ASSIGN,
-            [{"face_id": face_id, "person_id": person_id} for face_id, person_id in plan.assignments.items()],
-        )
-        cursor.execute(_REMOVE_PERSONS, (list(plan.emptied_persons),))
-        cursor.executemany(
-            _REPRESENTATIVE,
-            [{"person_id": person_id, "face_id": face_id} for person_id, face_id in plan.representatives.items()],
-        )
-        cursor.executemany(
-            _SUMMARY,
-            [
-                {
-                    "person_id": person_id,
-                    "summary": Jsonb({"face_count": summary.face_count, "avg_quality": round(summary.avg_quality, 4)}),
-                }
-                for person_id, summary in plan.summaries.items()
-            ],
-        )
-        cursor.execute(_CLEAR_SUGGESTIONS, (event_id,))
-        cursor.executemany(
-            _SUGGEST,
-            [(suggestion.face_id, suggestion.person_id, suggestion.score) for suggestion in plan.suggestions],
-        )
-        cursor.execute(_CLEAR_MERGE_SUGGESTIONS, (event_id,))
-        cursor.executemany(
-            _SUGGEST_MERGE,
-            [
-                {"a": suggestion.into_person_id, "b": suggestion.from_person_id, "score": suggestion.score}
-                for suggestion in plan.merge_suggestions
-            ],
-        )
+    made, summaries = plan.new_persons, plan.summaries
+    connection.execute(
+        _NEW_PERSONS,
+        {
+            "event_id": event_id,
+            "persons": [person.person_id for person in made],
+            "labels": [person.cluster_label for person in made],
+        },
+    )
+    connection.execute(_ASSIGN, {"faces": list(plan.assignments.keys()), "persons": list(plan.assignments.values())})
+    connection.execute(_REMOVE_PERSONS, (list(plan.emptied_persons),))
+    connection.execute(
+        _REPRESENTATIVES,
+        {"persons": list(plan.representatives.keys()), "faces": list(plan.representatives.values())},
+    )
+    connection.execute(
+        _SUMMARIES,
+        {
+            "event_id": event_id,
+            "persons": list(summaries.keys()),
+            "faces": [summary.face_count for summary in summaries.values()],
+            "qualities": [round(summary.avg_quality, 4) for summary in summaries.values()],
+        },
+    )
+    connection.execute(_CLEAR_SUGGESTIONS, (event_id,))
+    connection.execute(
+        _SUGGEST,
+        {
+            "faces": [suggestion.face_id for suggestion in plan.suggestions],
+            "persons": [suggestion.person_id for suggestion in plan.suggestions],
+            "scores": [suggestion.score for suggestion in plan.suggestions],
+        },
+    )
+    connection.execute(_CLEAR_MERGE_SUGGESTIONS, (event_id,))
+    connection.execute(
+        _SUGGEST_MERGE,
+        {
+            "into": [suggestion.into_person_id for suggestion in plan.merge_suggestions],
+            "from": [suggestion.from_person_id for suggestion in plan.merge_suggestions],
+            "scores": [suggestion.score for suggestion in plan.merge_suggestions],
+        },
+    )
 
 
 @dataclass(frozen=True)

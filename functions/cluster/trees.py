@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import leaves_list
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree as sparse_spanning_tree
+
+from functions.cluster.hdbscan_tree import single_linkage
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,6 @@ class Chain:
 
     order: NDArray[np.int64]
     gap: NDArray[np.float64]
-
-    def place(self) -> NDArray[np.int64]:
-        """Where each point is in the order, int64[n]."""
-        place = np.empty_like(self.order)
-        place[self.order] = np.arange(self.order.size)
-        return place
 
 
 def spanning_forest(
@@ -43,72 +40,21 @@ def spanning_forest(
     return by_rank[np.sort(sparse_spanning_tree(graph).data).astype(np.int64) - 1]
 
 
-def single_linkage(
-    left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """The dendrogram of a spanning tree whose edges come lightest first, in scipy's linkage format, float64[n-1, 4]."""
-    size = weight.size + 1
-    root = list(range(size))
-    cluster, members = list(range(size)), [1] * size
-    merged: list[tuple[int, int, int]] = []
-    # A plain loop: indexing lists is several times faster than indexing arrays.
-    for one, other in zip(left.tolist(), right.tolist(), strict=True):
-        first, second = one, other
-        while root[first] != first:
-            root[first] = first = root[root[first]]
-        while root[second] != second:
-            root[second] = second = root[root[second]]
-        total = members[first] + members[second]
-        merged.append((cluster[first], cluster[second], total))
-        if members[first] < members[second]:
-            first, second = second, first
-        root[second] = first
-        members[first] = total
-        cluster[first] = size + len(merged) - 1
-    linkage = np.empty((size - 1, 4))
-    linkage[:, [0, 1, 3]] = np.array(merged, dtype=np.float64).reshape(-1, 3)
-    linkage[:, 2] = weight
-    return linkage
-
-
 def chain_of_tree(left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]) -> Chain:
-    """The chain of a spanning tree whose edges come lightest first: each edge ties the chains of its two ends."""
+    """The chain of a spanning tree of two points or more whose edges come lightest first: its dendrogram's leaves."""
     size = weight.size + 1
-    root = list(range(size))
-    head, tail = list(range(size)), list(range(size))
-    following = [0] * size
-    gap_after = [0.0] * size
-    for one, other, height in zip(left.tolist(), right.tolist(), weight.tolist(), strict=True):
-        first, second = one, other
-        while root[first] != first:
-            root[first] = first = root[root[first]]
-        while root[second] != second:
-            root[second] = second = root[root[second]]
-        last = tail[first]
-        following[last] = head[second]
-        gap_after[last] = height
-        tail[first] = tail[second]
-        root[second] = first
-    order = np.empty(size, dtype=np.int64)
-    point = head[first] if size > 1 else 0
-    for place in range(size):
-        order[place] = point
-        point = following[point]
-    return Chain(order=order, gap=np.array(gap_after)[order][:-1])
-
-
-def bottlenecks(chain: Chain, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The bottleneck of each pair of different points, float64[m]: range maxima by a sparse table."""
-    place = chain.place()
-    begin = np.minimum(place[left], place[right])
-    length = np.maximum(place[left], place[right]) - begin
-    level = np.frexp(length)[1] - 1
-    result = np.zeros(length.size)
-    table = chain.gap.copy()
-    for power in range(int(level.max(initial=0)) + 1):
-        here = np.flatnonzero(level == power)
-        step = 1 << power
-        result[here] = np.maximum(table[begin[here]], table[begin[here] + length[here] - step])
-        if table.size > step:
-            table = np.maximum(table[:-step], table[step:])
-    return result
+    linkage = single_linkage(left, right, weight)
+    order = leaves_list(linkage).astype(np.int64)
+    # The first leaf of each node is that of its left child: pointers are doubled until they all arrive.
+    first = np.concatenate([np.arange(size), linkage[:, 0].astype(np.int64)])
+    while True:
+        further = first[first]
+        if np.array_equal(further, first):
+            break
+        first = further
+    place = np.empty(size, dtype=np.int64)
+    place[order] = np.arange(size)
+    gap = np.empty(size - 1)
+    # A node's two children stand side by side, and its height is the gap between them.
+    gap[place[first[linkage[:, 1].astype(np.int64)]] - 1] = linkage[:, 2]
+    return Chain(order=order, gap=gap)

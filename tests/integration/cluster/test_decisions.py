@@ -51,8 +51,8 @@ def set_status(clustering: Clustering, event_id: UUID, person_id: UUID, status: 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
     pending = [happens]
 
-    def group(*arguments: Any) -> Any:
-        grouping = group_faces(*arguments)
+    def group(*arguments: Any, **named: Any) -> Any:
+        grouping = group_faces(*arguments, **named)
         if pending:
             pending.pop()()
         return grouping

@@ -12,9 +12,9 @@ import pytest
 from functions.cluster.face_rules import group_faces
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState
-from functions.detect.decode import decode
 from functions.detect.engine import Engine
 from local.sample_event import make_sample_event
+from shared.decode import decode
 from tests.pictures import labelled_photos
 
 EVENT_ID = UUID(int=1)

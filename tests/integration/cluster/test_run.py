@@ -144,10 +144,10 @@ def test_of_two_runs_at_once_the_second_is_tried_again(clustering: Clustering, m
     message = clustering.request(event_id)
     computing, go_on = threading.Event(), threading.Event()
 
-    def slowly(*arguments: object) -> object:
+    def slowly(*arguments: object, **named: object) -> object:
         computing.set()
         assert go_on.wait(30)
-        return group_faces(*arguments)  # type: ignore[arg-type]
+        return group_faces(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run_module, "group_faces", slowly)
     first = threading.Thread(target=clustering.run().requested, args=(message,))
@@ -294,8 +294,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: object) -> None:
     """Let something happen once, while the run computes."""
     pending = [happens]
 
-    def group(*arguments: object) -> object:
-        grouping = group_faces(*arguments)  # type: ignore[arg-type]
+    def group(*arguments: object, **named: object) -> object:
+        grouping = group_faces(*arguments, **named)  # type: ignore[arg-type]
         if pending:
             pending.pop()()  # type: ignore[operator]
         return grouping

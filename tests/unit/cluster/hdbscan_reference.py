@@ -15,6 +15,9 @@ from hdbscan.hdbscan_ import _tree_to_labels
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from functions.cluster.edges import exact_lengths, measured_exactly
+from functions.cluster.spanning_tree import SpanningTree, canonical_order
+
 Embeddings = NDArray[np.float32]
 Labels = NDArray[np.integer]
 
@@ -87,3 +90,34 @@ def hdbscan_in_canonical_order(
     result = np.empty(count, dtype=np.int64)
     result[order] = labels
     return result
+
+
+def spanning_tree_of_all_pairs(embeddings: Embeddings, min_samples: int) -> SpanningTree:
+    """The canonical minimum spanning tree by the textbook: all pairs sorted, each taken unless it closes a ring.
+
+    Sums are our own (:func:`measured_exactly`), so that the trees can be compared bit by bit.
+    """
+    count = embeddings.shape[0]
+    order = canonical_order(embeddings)
+    rows = embeddings[order]
+    low, high = np.triu_indices(count, 1)
+    distance = measured_exactly(rows, exact_lengths(rows), low, high)
+    square = np.zeros((count, count))
+    square[low, high] = square[high, low] = distance
+    core = np.sort(square, axis=1)[:, min(min_samples, count - 1)]
+    weight = np.maximum(distance, np.maximum(core[low], core[high]))
+    root = list(range(count))
+
+    def find(point: int) -> int:
+        while root[point] != point:
+            root[point] = point = root[root[point]]
+        return point
+
+    taken = []
+    for pair in np.lexsort((high, low, distance, weight)).tolist():
+        one, other = find(int(low[pair])), find(int(high[pair]))
+        if one != other:
+            root[other] = one
+            taken.append(pair)
+    kept = np.array(taken, dtype=np.int64)
+    return SpanningTree(count, order[low[kept]], order[high[kept]], weight[kept], distance[kept])

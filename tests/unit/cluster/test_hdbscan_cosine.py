@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from collections.abc import Callable
 from itertools import combinations
 
@@ -13,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from functions.cluster import all_pairs, blocked_tree, flood
 from functions.cluster.block_runner import ThreadRunner
 from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster, label_tree, relabelled
-from functions.cluster.spanning_tree import minimum_spanning_tree
+from functions.cluster.spanning_tree import SpanningTree, minimum_spanning_tree
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 from tests.unit.cluster.hdbscan_reference import (
     Embeddings,
@@ -24,6 +27,7 @@ from tests.unit.cluster.hdbscan_reference import (
     hdbscan_in_canonical_order,
     hdbscan_without_ties,
     plain_hdbscan,
+    spanning_tree_of_all_pairs,
 )
 
 Make = Callable[[np.random.Generator, int], Embeddings]
@@ -68,6 +72,12 @@ def near_duplicates(rng: np.random.Generator, count: int) -> Embeddings:
     copied = rng.integers(count // 2, count, count // 2)
     rows[: count // 2] = unit(rows[copied] + 1e-4 * rng.standard_normal((count // 2, 64)))
     return rows
+
+
+def bursts(rng: np.random.Generator, count: int) -> Embeddings:
+    """A few pictures, each very often and never quite the same: nearer to each other than float32 can tell."""
+    pictures = unit(rng.standard_normal((3, 64)))[rng.integers(0, 3, count)]
+    return unit(pictures + 1e-6 * rng.standard_normal((count, 64)))
 
 
 def clones(rng: np.random.Generator, count: int) -> Embeddings:
@@ -171,25 +181,71 @@ def test_blocks_of_any_size_give_the_very_same_tree(
     make: Make, seed: int, count: int, block_rows: int, dimensions: int, min_samples: int
 ) -> None:
     embeddings = make(np.random.default_rng(seed), count)
-    at_once = minimum_spanning_tree(embeddings, min_samples)
     blocked = minimum_spanning_tree(
         embeddings,
         min_samples,
         runner=ThreadRunner(3),
-        dense_rows=1,
+        all_pairs_up_to=1,
         block_rows=block_rows,
         scout_dimensions=dimensions,
     )
+    assert_same_tree(blocked, spanning_tree_of_all_pairs(embeddings, min_samples))
+
+
+@pytest.mark.parametrize("make", [people, noise, near_duplicates, lattice], ids=named)
+def test_at_a_thousand_the_tree_is_that_of_all_pairs(make: Make) -> None:
+    embeddings = make(np.random.default_rng(6), 1000)
+    assert_same_tree(minimum_spanning_tree(embeddings, 2), spanning_tree_of_all_pairs(embeddings, 2))
+
+
+@pytest.mark.parametrize("make", [people, one_cluster, near_duplicates, bursts, lattice], ids=named)
+@pytest.mark.parametrize("all_pairs_up_to", [1, 1000])
+def test_pairs_that_are_told_apart_in_float64_give_the_very_same_tree(
+    make: Make, all_pairs_up_to: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocked_tree, "FLOOD", 0)
+    monkeypatch.setattr(flood, "FLOOD", 0)
+    monkeypatch.setattr(flood, "PART_ROWS", 40)
+    looked_at = []
+
+    def light_pairs(products: NDArray[np.float64], wanted: NDArray[np.int64], slack: float) -> flood.Pairs:
+        looked_at.append(wanted.size)
+        return all_pairs.light_pairs(products, wanted, slack)
+
+    monkeypatch.setattr(flood, "light_pairs", light_pairs)
+    for seed, count in enumerate((30, 130, 400)):
+        embeddings = make(np.random.default_rng(seed), count)
+        found = minimum_spanning_tree(embeddings, 2, all_pairs_up_to=all_pairs_up_to, block_rows=110)
+        assert_same_tree(found, spanning_tree_of_all_pairs(embeddings, 2))
+    assert looked_at, "nothing was looked at in float64, so the test shows nothing"
+
+
+def test_thousands_of_nearly_identical_faces_take_little_memory_and_time() -> None:
+    rng = np.random.default_rng(0)
+    embeddings = unit(unit(rng.standard_normal(512)) + 1e-5 * rng.standard_normal((6000, 512)))
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        tree = minimum_spanning_tree(embeddings, 2)
+        seconds = time.process_time() - began
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+    assert tree.weight.max() < 1e-6
+    assert peak < 250, "megabytes; the pairs alone are 18 million"
+    assert seconds < 60
+
+
+def assert_same_tree(one: SpanningTree, other: SpanningTree) -> None:
     for name in ("left", "right", "weight", "distance"):
-        assert np.array_equal(getattr(at_once, name), getattr(blocked, name)), name
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
-def test_blocks_at_five_thousand_give_the_labels_of_the_whole_matrix() -> None:
+def test_blocks_at_five_thousand_give_the_labels_of_one_block() -> None:
     event = simulate(Scenario(faces=5000, main_presence=0.3, main_persons=2), 3)
-    blocked = minimum_spanning_tree(event.embeddings, 2)
-    whole = minimum_spanning_tree(event.embeddings, 2, dense_rows=5000)
-    for name in ("left", "right", "weight", "distance"):
-        assert np.array_equal(getattr(blocked, name), getattr(whole, name)), name
+    assert_same_tree(
+        minimum_spanning_tree(event.embeddings, 2), minimum_spanning_tree(event.embeddings, 2, block_rows=5000)
+    )
 
 
 def test_the_tree_is_minimal_in_float64() -> None:
