@@ -30,12 +30,438 @@ COMMENT ON EXTENSION vector IS 'vector data type and ivfflat and hnsw access met
 
 
 --
+-- Name: cleanup_face_embeddings_on_event_archive(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cleanup_face_embeddings_on_event_archive() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    counts jsonb;
+    addresses text[];
+    withdrawn uuid[];
+    n integer;
+BEGIN
+    -- The event's row is locked already: whoever writes faces or persons holds it FOR SHARE until the commit.
+    PERFORM 1 FROM event_counters WHERE event_id = NEW.id FOR NO KEY UPDATE;
+    counts := trombi_strip_faces(NEW.id, ARRAY(
+        SELECT id FROM faces WHERE event_id = NEW.id
+            AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL
+                OR sharpness IS NOT NULL OR yaw IS NOT NULL)
+    ));
+    DELETE FROM face_suggestions USING face_persons
+    WHERE face_persons.id = face_suggestions.face_person_id AND face_persons.event_id = NEW.id;
+    DELETE FROM merge_suggestions USING face_persons
+    WHERE face_persons.id = merge_suggestions.person_a_id AND face_persons.event_id = NEW.id;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := counts || jsonb_build_object('suggestions', (counts ->> 'suggestions')::integer + n);
+
+    addresses := ARRAY(
+        SELECT lower(email) FROM invitations WHERE event_id = NEW.id AND email IS NOT NULL
+        UNION SELECT lower(invitation_email) FROM face_persons WHERE event_id = NEW.id AND invitation_email IS NOT NULL
+    );
+    withdrawn := ARRAY(SELECT id FROM invitations WHERE event_id = NEW.id AND answered_at IS NULL);
+    DELETE FROM invitations WHERE id = ANY(withdrawn);
+    UPDATE invitations SET email = NULL, message = NULL WHERE event_id = NEW.id;
+    UPDATE face_persons SET status = 'pending', invitation_email = NULL, version = version + 1, updated_at = now()
+    WHERE event_id = NEW.id AND status = 'invited';
+    counts := counts || jsonb_build_object('invitations', cardinality(withdrawn), 'decisions',
+        trombi_forget_in_decisions(NEW.id, withdrawn, NULL, addresses));
+    DELETE FROM idempotency_keys WHERE event_id = NEW.id AND answer IS NOT NULL;
+
+    -- Nothing is to be clustered any more.
+    UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, decision_version = decision_version + 1
+    WHERE event_id = NEW.id;
+    PERFORM trombi_give_receipt(
+        NEW.id, CASE WHEN NEW.archived_at IS NOT NULL AND OLD.archived_at IS NULL THEN 'archive' ELSE 'consent' END,
+        counts,
+        -- By prefix: also what a run that died left behind.
+        ARRAY['events/' || NEW.id || '/']
+    );
+    RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: erase_addresses_older_than(interval, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.erase_addresses_older_than(age interval, most integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    of_event uuid;
+    old uuid[];
+    addresses text[];
+BEGIN
+    SELECT event_id INTO of_event FROM invitations
+    WHERE (email IS NOT NULL OR message IS NOT NULL) AND coalesce(answered_at, expires_at) < clock_timestamp() - age
+    ORDER BY coalesce(answered_at, expires_at) LIMIT 1;
+    IF of_event IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
+    SELECT array_agg(id), array_agg(DISTINCT lower(email)) FILTER (WHERE email IS NOT NULL) INTO old, addresses
+    FROM (
+        SELECT id, email FROM invitations
+        WHERE event_id = of_event AND (email IS NOT NULL OR message IS NOT NULL)
+            AND coalesce(answered_at, expires_at) < clock_timestamp() - age
+        ORDER BY created_at LIMIT most
+    ) AS found;
+    IF old IS NULL THEN
+        RETURN 0;
+    END IF;
+    UPDATE invitations SET email = NULL, message = NULL WHERE id = ANY(old);
+    -- An address that was written to again since stays with the newer invitation.
+    addresses := ARRAY(
+        SELECT address FROM unnest(addresses) AS address
+        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND lower(email) = address)
+    );
+    UPDATE face_persons SET status = 'pending', invitation_email = NULL, version = version + 1, updated_at = now()
+    WHERE event_id = of_event AND lower(invitation_email) = ANY(addresses);
+    PERFORM trombi_forget_in_decisions(of_event, '{}', NULL, addresses);
+    UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
+    RETURN cardinality(old);
+END
+$$;
+
+
+--
+-- Name: erase_biometrics_older_than(interval, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.erase_biometrics_older_than(age interval, most integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    of_event uuid;
+    face_list uuid[];
+    prefixes text[];
+BEGIN
+    SELECT event_id INTO of_event FROM faces
+    WHERE created_at < clock_timestamp() - age
+        AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
+    ORDER BY created_at LIMIT 1;
+    IF of_event IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(thumbnail_object) FILTER (
+        WHERE thumbnail_object IS NOT NULL), '{}') INTO face_list, prefixes
+    FROM (
+        SELECT id, thumbnail_object FROM faces
+        WHERE event_id = of_event AND created_at < clock_timestamp() - age
+            AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
+        ORDER BY created_at LIMIT most
+    ) AS old;
+    IF cardinality(face_list) = 0 THEN
+        RETURN 0;
+    END IF;
+    PERFORM trombi_give_receipt(of_event, 'retention', trombi_strip_faces(of_event, face_list), prefixes);
+    RETURN cardinality(face_list);
+END
+$$;
+
+
+--
+-- Name: invitation_state(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.invitation_state(invitation uuid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+        SELECT CASE
+            WHEN asked.answer IS NOT NULL THEN asked.answer
+            WHEN person.status <> 'invited' OR lower(person.invitation_email) IS DISTINCT FROM lower(asked.email)
+                OR NOT events.face_recognition_enabled OR events.archived_at IS NOT NULL
+                OR EXISTS (
+                    SELECT FROM invitations AS newer
+                    WHERE newer.face_person_id = asked.face_person_id AND lower(newer.email) = lower(asked.email)
+                        AND (newer.created_at, newer.id) > (asked.created_at, asked.id)
+                ) THEN 'withdrawn'
+            WHEN asked.expires_at <= now() THEN 'expired'
+            ELSE 'open'
+        END
+        FROM invitations AS asked
+        JOIN events ON events.id = asked.event_id
+        JOIN face_persons AS person ON person.id = asked.face_person_id
+        WHERE asked.id = invitation
+    $$;
+
+
+--
 -- Name: is_normalised_box(jsonb); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.is_normalised_box(box jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((jsonb_typeof((box -> 'x'::text)) = 'number'::text) AND (jsonb_typeof((box -> 'y'::text)) = 'number'::text) AND (jsonb_typeof((box -> 'w'::text)) = 'number'::text) AND (jsonb_typeof((box -> 'h'::text)) = 'number'::text) AND (((box ->> 'x'::text))::double precision >= (0)::double precision) AND (((box ->> 'y'::text))::double precision >= (0)::double precision) AND (((box ->> 'w'::text))::double precision > (0)::double precision) AND (((box ->> 'h'::text))::double precision > (0)::double precision) AND ((((box ->> 'x'::text))::double precision + ((box ->> 'w'::text))::double precision) <= (1.000001)::double precision) AND ((((box ->> 'y'::text))::double precision + ((box ->> 'h'::text))::double precision) <= (1.000001)::double precision)), false);
+
+
+--
+-- Name: purge_face_data_for_address(text, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_face_data_for_address(purged_address text, of_event uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE accounts uuid[];
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, NULL);
+    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) OR trim(purged_address) = '' THEN
+        RETURN trombi_empty_receipt(of_event);
+    END IF;
+    accounts := ARRAY(SELECT id FROM users WHERE lower(email) = lower(trim(purged_address)));
+    RETURN trombi_erase(of_event, CASE WHEN cardinality(accounts) = 1 THEN accounts[1] END, NULL,
+        ARRAY[lower(trim(purged_address))]);
+END
+$$;
+
+
+--
+-- Name: purge_face_data_for_person(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_face_data_for_person(purged_person uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE survivor face_persons;
+BEGIN
+    WITH RECURSIVE upwards AS (
+        SELECT * FROM face_persons WHERE id = purged_person
+        UNION
+        SELECT face_persons.* FROM face_persons JOIN upwards ON face_persons.id = upwards.merged_into_id
+    )
+    SELECT * INTO survivor FROM upwards WHERE status <> 'merged';
+    IF survivor.id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM trombi_require_self_or_organiser(survivor.event_id, survivor.linked_user_id);
+    RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, ARRAY(
+        SELECT lower(address) FROM (
+            SELECT survivor.invitation_email AS address
+            UNION
+            SELECT email FROM users WHERE id = survivor.linked_user_id
+        ) AS known WHERE address <> ''
+    ));
+END
+$$;
+
+
+--
+-- Name: purge_face_data_for_user(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_face_data_for_user(purged_user uuid, of_event uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, purged_user);
+    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) THEN
+        RETURN trombi_empty_receipt(of_event);
+    END IF;
+    RETURN trombi_erase(of_event, purged_user, NULL, ARRAY(
+        SELECT lower(email) FROM users WHERE id = purged_user AND email <> ''
+    ));
+END
+$$;
+
+
+--
+-- Name: trombi_archive(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_archive(of_event uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, NULL);
+    UPDATE events SET archived_at = now() WHERE id = of_event AND archived_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+
+
+--
+-- Name: trombi_concerns(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_concerns(of_user uuid, of_event uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT EXISTS (SELECT FROM event_members WHERE event_id = of_event AND user_id = of_user)
+        OR EXISTS (SELECT FROM face_persons WHERE event_id = of_event AND linked_user_id = of_user)
+        OR EXISTS (SELECT FROM media_tags JOIN media ON media.id = media_id
+            WHERE media.event_id = of_event AND tagged_user_id = of_user)
+        OR EXISTS (SELECT FROM invitations JOIN users ON lower(users.email) = lower(invitations.email)
+            WHERE invitations.event_id = of_event AND users.id = of_user)
+$$;
+
+
+--
+-- Name: trombi_empty_receipt(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_empty_receipt(of_event uuid) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT jsonb_build_object('id', gen_random_uuid(), 'event_id', of_event, 'reason', 'purge',
+        'erased', '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
+            ' "decisions": 0, "suggestions": 0, "accounts": 0}'::jsonb,
+        'requested_at', clock_timestamp(), 'completed_at', clock_timestamp())
+$$;
+
+
+--
+-- Name: trombi_erase(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_erase(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    counts jsonb := '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
+        ' "decisions": 0, "suggestions": 0, "accounts": 0}';
+    person_list uuid[];
+    face_list uuid[];
+    invitation_list uuid[];
+    ids uuid[];
+    prefixes text[];
+    bereft uuid[];
+    photos integer;
+    n integer;
+    m integer;
+BEGIN
+    INSERT INTO event_counters (event_id) VALUES (of_event) ON CONFLICT DO NOTHING;
+    PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
+
+    person_list := trombi_persons_of(of_event, of_user, of_person, addresses);
+    face_list := trombi_faces_of(of_event, of_user, person_list);
+    invitation_list := ARRAY(
+        SELECT id FROM invitations
+        WHERE event_id = of_event AND (face_person_id = ANY(person_list) OR lower(email) = ANY(addresses))
+    );
+    ids := person_list || face_list || invitation_list;
+    prefixes := ARRAY(
+        SELECT thumbnail_object FROM faces WHERE id = ANY(face_list) AND thumbnail_object IS NOT NULL ORDER BY 1
+    );
+    bereft := ARRAY(
+        SELECT DISTINCT face_person_id FROM faces
+        WHERE id = ANY(face_list) AND face_person_id <> ALL(person_list)
+    );
+    SELECT count(*), count(embedding), count(DISTINCT media_id) INTO n, m, photos FROM faces WHERE id = ANY(face_list);
+    counts := counts || jsonb_build_object('faces', n, 'embeddings', m, 'thumbnails', cardinality(prefixes),
+        'persons', cardinality(person_list), 'invitations', cardinality(invitation_list));
+
+    -- So that no later detection brings them back. A place in a photo is no biometric.
+    INSERT INTO face_tombstones (media_id, event_id, bbox)
+    SELECT media_id, event_id, bbox FROM faces WHERE id = ANY(face_list);
+
+    -- Every tag of the user in the event, whoever made it: being found in its photos is what they no longer want.
+    DELETE FROM media_tags USING media
+    WHERE media.id = media_tags.media_id AND media.event_id = of_event AND (
+        tagged_user_id = of_user OR (face_id = ANY(face_list) AND source IN ('face_clustering', 'suggested'))
+    );
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := counts || jsonb_build_object('tags', n);
+
+    DELETE FROM face_suggestions WHERE face_id = ANY(face_list) OR face_person_id = ANY(person_list);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    DELETE FROM merge_suggestions WHERE person_a_id = ANY(person_list) OR person_b_id = ANY(person_list);
+    GET DIAGNOSTICS m = ROW_COUNT;
+    counts := counts || jsonb_build_object('suggestions', n + m);
+
+    n := trombi_forget_in_decisions(of_event, ids, of_user, addresses);
+    counts := counts || jsonb_build_object('decisions', n);
+    PERFORM trombi_forget_in_reads(of_event, ids || of_user);
+    DELETE FROM idempotency_keys
+    WHERE (event_id = of_event OR event_id IS NULL) AND answer IS NOT NULL AND (
+        trombi_holds_address(answer::text, addresses)
+        OR EXISTS (SELECT FROM trombi_words(answer::text) AS word WHERE word IN (SELECT unnest(ids || of_user)::text))
+    );
+
+    DELETE FROM invitations WHERE id = ANY(invitation_list);
+    DELETE FROM face_persons WHERE id = ANY(person_list);
+    UPDATE face_persons SET linked_user_id = NULL WHERE event_id = of_event AND linked_user_id = of_user;
+    DELETE FROM faces WHERE id = ANY(face_list);
+    counts := counts || jsonb_build_object('accounts', trombi_forget_guest(of_event, of_user));
+
+    -- The others' counts are right at once; clustering does the rest.
+    UPDATE face_persons SET version = version + 1, updated_at = now(),
+        metadata = metadata || jsonb_build_object('face_count', (
+            SELECT count(*) FROM faces WHERE face_person_id = face_persons.id))
+    WHERE id = ANY(bereft);
+    IF counts <> '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
+        ' "decisions": 0, "suggestions": 0, "accounts": 0}' THEN
+        UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
+    END IF;
+    IF photos > 0 THEN
+        UPDATE event_counters SET changed_photos = changed_photos + photos,
+            first_change_at = coalesce(first_change_at, clock_timestamp())
+        WHERE event_id = of_event
+            AND EXISTS (SELECT FROM events WHERE id = of_event AND face_recognition_enabled AND archived_at IS NULL);
+    END IF;
+    RETURN trombi_give_receipt(of_event, 'purge', counts, prefixes);
+END
+$$;
+
+
+--
+-- Name: trombi_erase_deleted_event(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_erase_deleted_event() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE counts jsonb;
+BEGIN
+    SELECT jsonb_build_object('faces', count(*), 'embeddings', count(embedding), 'thumbnails', count(thumbnail_object))
+    INTO counts FROM faces WHERE event_id = OLD.id;
+    counts := counts || jsonb_build_object(
+        'persons', (SELECT count(*) FROM face_persons WHERE event_id = OLD.id),
+        'invitations', (SELECT count(*) FROM invitations WHERE event_id = OLD.id),
+        'decisions', (SELECT count(*) FROM decisions WHERE event_id = OLD.id));
+    PERFORM trombi_forget_in_reads(
+        OLD.id, ARRAY(SELECT DISTINCT subject_id FROM biometric_reads WHERE event_id = OLD.id));
+    DELETE FROM idempotency_keys WHERE event_id = OLD.id;
+    DELETE FROM dead_letters USING ml_jobs WHERE ml_jobs.id = dead_letters.job_id AND ml_jobs.event_id = OLD.id;
+    PERFORM trombi_give_receipt(OLD.id, 'event_deleted', counts, ARRAY['events/' || OLD.id || '/']);
+    RETURN OLD;
+END
+$$;
+
+
+--
+-- Name: trombi_event_of_decision(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_event_of_decision(decision_id uuid) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT event_id FROM decisions WHERE id = decision_id $$;
+
+
+--
+-- Name: trombi_event_of_face(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_event_of_face(face_id uuid) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT event_id FROM faces WHERE id = face_id $$;
 
 
 --
@@ -46,6 +472,296 @@ CREATE FUNCTION public.trombi_event_of_media(media_id uuid) RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ SELECT event_id FROM media WHERE id = media_id $$;
+
+
+--
+-- Name: trombi_event_of_person(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_event_of_person(person_id uuid) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT event_id FROM face_persons WHERE id = person_id $$;
+
+
+--
+-- Name: trombi_export(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_export(of_user uuid, of_event uuid, embeddings boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    is_own boolean := trombi_user_id() IS NULL OR trombi_user_id() = of_user;
+    account users;
+    person_list uuid[];
+    face_list uuid[];
+    result jsonb;
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, of_user);
+    SELECT * INTO account FROM users WHERE id = of_user;
+    IF account.id IS NULL OR NOT is_own AND NOT trombi_concerns(of_user, of_event) THEN
+        RETURN NULL;
+    END IF;
+    SELECT coalesce(array_agg(DISTINCT id), '{}') INTO person_list FROM (
+        SELECT unnest(trombi_persons_of(events.id, of_user, NULL, ARRAY[lower(account.email)])) AS id FROM events
+        WHERE (of_event IS NULL OR events.id = of_event) AND (
+            EXISTS (SELECT FROM face_persons WHERE event_id = events.id
+                AND (linked_user_id = of_user OR lower(invitation_email) = lower(account.email)))
+        )
+    ) AS found;
+    SELECT coalesce(array_agg(DISTINCT id), '{}') INTO face_list FROM (
+        SELECT id FROM faces WHERE face_person_id = ANY(person_list)
+        UNION
+        SELECT unnest(trombi_faces_of(media.event_id, of_user, '{}')) FROM media_tags
+        JOIN media ON media.id = media_tags.media_id
+        WHERE tagged_user_id = of_user AND (of_event IS NULL OR media.event_id = of_event)
+    ) AS found;
+    result := jsonb_build_object(
+        'exported_at', clock_timestamp(),
+        'account', jsonb_build_object('id', account.id, 'display_name', account.display_name,
+            'created_at', account.created_at) || CASE WHEN is_own
+                THEN jsonb_build_object('email', account.email) ELSE '{}' END,
+        'memberships', (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'event_name', events.name,
+                'role', role) ORDER BY event_id), '[]')
+            FROM event_members JOIN events ON events.id = event_id
+            WHERE user_id = of_user AND (of_event IS NULL OR event_id = of_event)),
+        'persons', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'event_id', event_id, 'status', status,
+                'merged_into_id', merged_into_id, 'invitation_email', invitation_email, 'created_at', created_at,
+                'updated_at', updated_at) ORDER BY created_at, id), '[]')
+            FROM face_persons WHERE id = ANY(person_list)),
+        'faces', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', faces.id, 'event_id', faces.event_id,
+                'media_id', media_id, 'photo', media.object_name, 'person_id', face_person_id, 'bbox', bbox,
+                'quality_score', quality_score, 'size_px', size_px, 'sharpness', sharpness, 'yaw', yaw,
+                'pitch', pitch, 'roll', roll, 'placed_by_human', placed_by_human, 'thumbnail', thumbnail_object,
+                'created_at', faces.created_at, 'updated_at', faces.updated_at)
+                || CASE WHEN is_own AND embeddings THEN jsonb_build_object('embedding_model', embedding_model,
+                    'embedding', to_jsonb(embedding::real[]), 'landmarks', landmarks) ELSE '{}' END
+                ORDER BY faces.created_at, faces.id), '[]')
+            FROM faces JOIN media ON media.id = media_id WHERE faces.id = ANY(face_list)),
+        'tags', (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', media.event_id, 'media_id', media.id,
+                'photo', media.object_name, 'source', source, 'bbox', media_tags.bbox, 'face_id', face_id,
+                'created_at', media_tags.created_at) ORDER BY media_tags.created_at, media.id), '[]')
+            FROM media_tags JOIN media ON media.id = media_id
+            WHERE tagged_user_id = of_user AND (of_event IS NULL OR media.event_id = of_event)),
+        'suggestions', (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', faces.event_id,
+                'media_id', media_id, 'face_id', face_id, 'score', score) ORDER BY score DESC, face_id), '[]')
+            FROM face_suggestions JOIN faces ON faces.id = face_id
+            WHERE face_suggestions.face_person_id = ANY(person_list)),
+        'invitations', (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id,
+                'person_id', face_person_id, 'email', email, 'message', message, 'language', language,
+                'created_at', created_at, 'sent_at', sent_at, 'expires_at', expires_at, 'answer', answer,
+                'answered_at', answered_at) ORDER BY created_at, id), '[]')
+            FROM invitations WHERE (lower(email) = lower(account.email) OR face_person_id = ANY(person_list))
+                AND (of_event IS NULL OR event_id = of_event)),
+        'decisions', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'event_id', event_id, 'kind', kind,
+                'made_by_you', coalesce(actor_id = of_user, false), 'undone', undone_by IS NOT NULL,
+                'created_at', created_at) ORDER BY created_at, id), '[]')
+            FROM decisions WHERE (of_event IS NULL OR event_id = of_event)
+                AND (actor_id = of_user OR of_user = ANY(user_ids) OR person_ids && person_list
+                    OR face_ids && face_list)),
+        'consents', (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'enabled', enabled,
+                'text_version', text_version, 'at', at) ORDER BY at, id), '[]')
+            FROM event_consents WHERE actor_id = of_user AND (of_event IS NULL OR event_id = of_event))
+    );
+    IF is_own THEN
+        result := result || jsonb_build_object('reads', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('day', day, 'event_id', event_id, 'what', what,
+                'reads', reads, 'by', CASE WHEN actor = of_user::text THEN 'you'
+                    WHEN actor IN ('service', 'invitation') THEN actor ELSE 'an organiser' END)
+                ORDER BY day, event_id, what), '[]')
+            FROM (
+                SELECT day, event_id, what, actor, sum(reads) AS reads FROM biometric_reads
+                WHERE subject_id = ANY(person_list || face_list || of_user)
+                    AND (of_event IS NULL OR event_id = of_event)
+                GROUP BY day, event_id, what, actor
+            ) AS summed
+        ));
+    END IF;
+    RETURN result;
+END
+$$;
+
+
+--
+-- Name: trombi_faces_of(uuid, uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_faces_of(of_event uuid, of_user uuid, person_list uuid[]) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT coalesce(array_agg(id), '{}') FROM (
+        SELECT id FROM faces WHERE event_id = of_event AND face_person_id = ANY(person_list)
+        UNION
+        SELECT faces.id FROM media_tags JOIN faces ON faces.id = media_tags.face_id
+            LEFT JOIN face_persons ON face_persons.id = faces.face_person_id
+        WHERE faces.event_id = of_event AND media_tags.tagged_user_id = of_user
+            AND (face_persons.id IS NULL OR face_persons.status IN ('pending', 'ignored'))
+    ) AS theirs
+$$;
+
+
+--
+-- Name: trombi_fellow_users(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_fellow_users() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+        SELECT user_id FROM event_members WHERE event_id = ANY (trombi_organised_events())
+        UNION SELECT linked_user_id FROM face_persons
+            WHERE event_id = ANY (trombi_organised_events()) AND linked_user_id IS NOT NULL
+        UNION SELECT tagged_user_id FROM media_tags JOIN media ON media.id = media_tags.media_id
+            WHERE media.event_id = ANY (trombi_organised_events())
+        UNION SELECT actor_id FROM decisions
+            WHERE event_id = ANY (trombi_organised_events()) AND actor_id IS NOT NULL
+        UNION SELECT trombi_user_id()
+    $$;
+
+
+--
+-- Name: trombi_folded(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_folded(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN btrim(regexp_replace(replace(replace(replace(translate(lower(regexp_replace(NORMALIZE(words, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text)), 'øłđð'::text, 'oldd'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), '[[:space:]''’.,_-]+'::text, ' '::text, 'g'::text));
+
+
+--
+-- Name: trombi_forget_guest(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_guest(of_event uuid, of_user uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE forgotten integer := 0;
+BEGIN
+    IF obj_description('users'::regclass) = 'made by Trombi' THEN
+        DELETE FROM event_members USING users
+        WHERE users.id = of_user AND users.made_by_invitation
+            AND event_members.user_id = of_user AND event_members.event_id = of_event AND role = 'member';
+        DELETE FROM users WHERE id = of_user AND made_by_invitation
+            AND NOT EXISTS (SELECT FROM event_members WHERE user_id = of_user)
+            AND NOT EXISTS (SELECT FROM face_persons WHERE linked_user_id = of_user)
+            AND NOT EXISTS (SELECT FROM media_tags WHERE tagged_user_id = of_user);
+        GET DIAGNOSTICS forgotten = ROW_COUNT;
+    END IF;
+    RETURN forgotten;
+END
+$$;
+
+
+--
+-- Name: trombi_forget_in_decisions(uuid, uuid[], uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_in_decisions(of_event uuid, ids uuid[], of_user uuid, addresses text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    touched uuid[];
+    forgotten integer;
+BEGIN
+    -- By the columns, and by what the images of rows hold: a row of the user, or any of the ids.
+    touched := ARRAY(
+        SELECT id FROM decisions
+        WHERE event_id = of_event AND (
+            person_ids && ids OR face_ids && ids OR of_user = ANY(user_ids)
+            OR trombi_holds_address(subject::text || coalesce(inverse::text, ''), addresses)
+            -- Not tagged_by_user_id: what an organiser decided on others stays theirs to undo.
+            OR (subject::text || coalesce(inverse::text, ''))
+                ~ ('"(linked_|tagged_)?user_id": "' || of_user::text || '"')
+        )
+        UNION
+        SELECT id FROM decisions, trombi_words(subject::text || ' ' || coalesce(inverse::text, '')) AS word
+        WHERE event_id = of_event AND word IN (SELECT unnest(ids)::text)
+    );
+    UPDATE decisions SET
+        subject = jsonb_build_object(
+            'erased', true, 'persons', cardinality(person_ids), 'faces', cardinality(face_ids)),
+        inverse = NULL,
+        actor_id = CASE WHEN actor_id IS DISTINCT FROM of_user THEN actor_id END,
+        -- The others' ids stay: what was decided on them before cannot be undone past this.
+        person_ids = ARRAY(SELECT id FROM unnest(person_ids) AS id WHERE id <> ALL(ids)),
+        face_ids = ARRAY(SELECT id FROM unnest(face_ids) AS id WHERE id <> ALL(ids)),
+        user_ids = ARRAY(SELECT id FROM unnest(user_ids) AS id WHERE id IS DISTINCT FROM of_user)
+    WHERE id = ANY(touched);
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
+END
+$$;
+
+
+--
+-- Name: trombi_forget_in_reads(uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_in_reads(of_event uuid, ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    -- In the order in which trombi_note_reads takes them.
+    PERFORM 1 FROM biometric_reads WHERE event_id = of_event AND subject_id = ANY(ids) ORDER BY subject_id FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM biometric_reads WHERE event_id = of_event AND subject_id = ANY(ids) RETURNING *
+    )
+    INSERT INTO biometric_reads (day, actor, event_id, what, subject_id, reads)
+    SELECT day, actor, event_id, what, '00000000-0000-0000-0000-000000000000', sum(reads) FROM gone
+    GROUP BY day, actor, event_id, what
+    ON CONFLICT (event_id, day, actor, what, subject_id) DO UPDATE SET reads = biometric_reads.reads + excluded.reads;
+END
+$$;
+
+
+--
+-- Name: trombi_give_receipt(uuid, text, jsonb, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_give_receipt(of_event uuid, why text, counts jsonb, prefixes text[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE receipt purge_receipts;
+BEGIN
+    INSERT INTO purge_receipts (event_id, reason, erased, requested_at, completed_at)
+    VALUES (of_event, why, counts, clock_timestamp(), CASE WHEN cardinality(prefixes) = 0 THEN clock_timestamp() END)
+    RETURNING * INTO receipt;
+    INSERT INTO outbox (kind, object_prefix, receipt_id)
+    SELECT 'delete_objects', prefix, receipt.id FROM unnest(prefixes) AS prefix;
+    RETURN to_jsonb(receipt);
+END
+$$;
+
+
+--
+-- Name: trombi_has_words(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_has_words(name text, asked text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (NOT (EXISTS (SELECT FROM regexp_split_to_table(public.trombi_folded(trombi_has_words.asked), ' '::text) word(word) WHERE (POSITION(((' '::text || word.word)) IN ((' '::text || COALESCE(public.trombi_folded(trombi_has_words.name), ''::text)))) = 0))));
+
+
+--
+-- Name: trombi_holds_address(text, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_holds_address(content text, addresses text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT FROM unnest(addresses) AS address
+        WHERE position(trim(BOTH '"' FROM to_jsonb(lower(address))::text) IN lower(content)) > 0
+    )
+$$;
 
 
 --
@@ -74,12 +790,183 @@ CREATE FUNCTION public.trombi_is_organiser(event uuid) RETURNS boolean
 
 
 --
+-- Name: trombi_log_consent(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_log_consent() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO event_consents (event_id, enabled, text_version, actor_id)
+    VALUES (NEW.id, NEW.face_recognition_enabled, NEW.consent_text_version, trombi_user_id());
+    RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: trombi_member_events(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_member_events() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT coalesce(array_agg(event_id), '{}') FROM event_members WHERE user_id = trombi_user_id() $$;
+
+
+--
+-- Name: trombi_note_reads(text, uuid, text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_note_reads(by_actor text, of_event uuid, of_what text, subjects uuid[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    INSERT INTO biometric_reads (actor, event_id, what, subject_id)
+    SELECT DISTINCT by_actor, of_event, of_what, subject FROM unnest(subjects) AS subject
+    -- Nobody reads as another.
+    WHERE trombi_user_id() IS NULL OR by_actor = trombi_user_id()::text
+    ORDER BY subject
+    ON CONFLICT (event_id, day, actor, what, subject_id) DO UPDATE SET reads = biometric_reads.reads + 1
+$$;
+
+
+--
+-- Name: trombi_organised_events(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_organised_events() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT coalesce(array_agg(event_id), '{}') FROM event_members
+        WHERE user_id = trombi_user_id() AND role IN ('owner', 'organizer') $$;
+
+
+--
+-- Name: trombi_own_persons(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_own_persons() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT coalesce(array_agg(id), '{}') FROM face_persons
+        WHERE linked_user_id = trombi_user_id() AND status = 'linked' AND event_id = ANY (trombi_member_events()) $$;
+
+
+--
+-- Name: trombi_own_photos(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_own_photos() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT coalesce(array_agg(media.id), '{}') FROM media_tags JOIN media ON media.id = media_tags.media_id
+        WHERE tagged_user_id = trombi_user_id() AND source <> 'suggested'
+            AND media.event_id = ANY (trombi_member_events()) $$;
+
+
+--
+-- Name: trombi_persons_of(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_persons_of(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH RECURSIVE theirs AS (
+        SELECT id FROM face_persons
+        WHERE event_id = of_event AND status <> 'merged'
+            AND (linked_user_id = of_user OR lower(invitation_email) = ANY(addresses) OR id = of_person)
+        UNION
+        SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
+    )
+    SELECT coalesce(array_agg(id), '{}') FROM theirs
+$$;
+
+
+--
+-- Name: trombi_require_self_or_organiser(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_require_self_or_organiser(of_event uuid, of_user uuid) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF trombi_user_id() IS NULL AND coalesce(current_setting('role', true), 'none') <> 'trombi_reviewer' THEN
+        RETURN;
+    END IF;
+    IF coalesce(trombi_user_id() = of_user, false) OR coalesce(trombi_is_organiser(of_event), false) THEN
+        RETURN;
+    END IF;
+    RAISE insufficient_privilege USING MESSAGE = 'not for this user';
+END
+$$;
+
+
+--
+-- Name: trombi_set_consent(uuid, boolean, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_set_consent(of_event uuid, enabled boolean, text_version text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, NULL);
+    UPDATE events SET face_recognition_enabled = enabled,
+        consent_text_version = CASE WHEN enabled THEN text_version ELSE consent_text_version END,
+        consented_at = CASE WHEN enabled THEN now() ELSE consented_at END
+    WHERE id = of_event AND (
+        face_recognition_enabled IS DISTINCT FROM enabled
+        OR (enabled AND consent_text_version IS DISTINCT FROM text_version)
+    );
+    RETURN FOUND;
+END
+$$;
+
+
+--
+-- Name: trombi_strip_faces(uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_strip_faces(of_event uuid, face_list uuid[]) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE stripped integer; suggested integer; with_embedding integer; with_thumbnail integer;
+BEGIN
+    SELECT count(embedding), count(thumbnail_object) INTO with_embedding, with_thumbnail
+    FROM faces WHERE event_id = of_event AND id = ANY(face_list);
+    UPDATE faces SET embedding = NULL, landmarks = NULL, sharpness = NULL, yaw = NULL, pitch = NULL, roll = NULL,
+        thumbnail_object = NULL, updated_at = now()
+    WHERE event_id = of_event AND id = ANY(face_list);
+    GET DIAGNOSTICS stripped = ROW_COUNT;
+    DELETE FROM face_suggestions WHERE face_id = ANY(face_list);
+    GET DIAGNOSTICS suggested = ROW_COUNT;
+    RETURN jsonb_build_object('faces', stripped, 'embeddings', with_embedding, 'thumbnails', with_thumbnail,
+        'suggestions', suggested);
+END
+$$;
+
+
+--
 -- Name: trombi_user_id(); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.trombi_user_id() RETURNS uuid
     LANGUAGE sql STABLE
     RETURN (((NULLIF(current_setting('request.jwt.claims'::text, true), ''::text))::jsonb ->> 'sub'::text))::uuid;
+
+
+--
+-- Name: trombi_words(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_words(content text) RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT string_to_table(translate(lower(content), ' /.,', '""""'), '"') $$;
 
 
 SET default_tablespace = '';
@@ -95,6 +982,21 @@ CREATE TABLE public.auth_failures (
     reason text NOT NULL,
     failures bigint DEFAULT 1 NOT NULL,
     CONSTRAINT auth_failures_failures_check CHECK ((failures > 0))
+);
+
+
+--
+-- Name: biometric_reads; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.biometric_reads (
+    day date DEFAULT CURRENT_DATE NOT NULL,
+    actor text NOT NULL,
+    event_id uuid NOT NULL,
+    what text NOT NULL,
+    subject_id uuid NOT NULL,
+    reads bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT biometric_reads_reads_check CHECK ((reads > 0))
 );
 
 
@@ -123,6 +1025,7 @@ END) STORED,
     parameters jsonb NOT NULL,
     embedding_model text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    told_at timestamp with time zone,
     CONSTRAINT cluster_runs_check CHECK (((noise >= 0) AND (noise <= faces))),
     CONSTRAINT cluster_runs_churn_check CHECK ((churn >= 0)),
     CONSTRAINT cluster_runs_clusters_check CHECK ((clusters >= 0)),
@@ -175,10 +1078,28 @@ CREATE TABLE public.decisions (
     actor_id uuid,
     kind text NOT NULL,
     subject jsonb NOT NULL,
-    inverse jsonb NOT NULL,
+    inverse jsonb,
     undone_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
+    version bigint,
+    person_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    face_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
+);
+
+
+--
+-- Name: event_consents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_consents (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    enabled boolean NOT NULL,
+    text_version text,
+    actor_id uuid,
+    at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 
@@ -259,6 +1180,7 @@ CREATE TABLE public.face_persons (
     cover_chosen_by_human boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
     CONSTRAINT face_persons_merged_names_its_survivor CHECK ((((status = 'merged'::text) = (merged_into_id IS NOT NULL)) AND (merged_into_id <> id))),
     CONSTRAINT face_persons_only_invited_has_an_address CHECK (((invitation_email IS NULL) OR (status = 'invited'::text))),
     CONSTRAINT face_persons_only_linked_has_a_user CHECK (((linked_user_id IS NULL) OR (status = ANY (ARRAY['linked'::text, 'merged'::text])))),
@@ -331,6 +1253,24 @@ CREATE TABLE public.faces (
     CONSTRAINT faces_bbox_check CHECK (public.is_normalised_box(bbox)),
     CONSTRAINT faces_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision))),
     CONSTRAINT faces_size_px_check CHECK ((size_px > 0))
+)
+WITH (fillfactor='45');
+
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    caller text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    event_id uuid,
+    status integer,
+    answer jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotency_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 200)))
 );
 
 
@@ -343,15 +1283,21 @@ CREATE TABLE public.invitations (
     event_id uuid NOT NULL,
     face_person_id uuid NOT NULL,
     token_hash bytea NOT NULL,
-    email text NOT NULL,
+    email text,
     invited_by uuid,
     expires_at timestamp with time zone NOT NULL,
     answered_at timestamp with time zone,
     answer text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    language text DEFAULT 'fr'::text NOT NULL,
+    message text,
+    sent_at timestamp with time zone,
+    mail_problem text,
     CONSTRAINT invitations_answer_check CHECK ((answer = ANY (ARRAY['accepted'::text, 'declined'::text]))),
     CONSTRAINT invitations_check CHECK (((answered_at IS NULL) = (answer IS NULL))),
     CONSTRAINT invitations_check1 CHECK ((expires_at > created_at)),
+    CONSTRAINT invitations_language_check CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text]))),
+    CONSTRAINT invitations_mail_problem_check CHECK ((mail_problem = ANY (ARRAY['refused'::text, 'not_configured'::text, 'given_up'::text]))),
     CONSTRAINT invitations_token_hash_check CHECK ((octet_length(token_hash) = 32))
 );
 
@@ -503,17 +1449,14 @@ CREATE VIEW public.metric_detection_milliseconds AS
 CREATE VIEW public.metric_event_coverage AS
  SELECT events.id AS event_id,
     count(media.id) AS photos,
-    count(media.id) FILTER (WHERE done.yes) AS processed,
+    count(job.id) AS processed,
         CASE
             WHEN (count(media.id) = 0) THEN (1)::double precision
-            ELSE ((count(media.id) FILTER (WHERE done.yes))::double precision / (count(media.id))::double precision)
+            ELSE ((count(job.id))::double precision / (count(media.id))::double precision)
         END AS coverage
    FROM ((public.events
      LEFT JOIN public.media ON (((media.event_id = events.id) AND (media.deleted_generation < COALESCE(media.object_generation, (1)::bigint)))))
-     LEFT JOIN LATERAL ( SELECT true AS yes
-           FROM public.ml_jobs
-          WHERE ((ml_jobs.job_type = 'detect'::text) AND (ml_jobs.media_ids @> ARRAY[media.id]) AND (ml_jobs.status = 'completed'::text))
-         LIMIT 1) done ON (true))
+     LEFT JOIN public.ml_jobs job ON (((job.job_type = 'detect'::text) AND (job.event_id IS NOT NULL) AND (job.status = 'completed'::text) AND (job.media_ids[1] = media.id) AND (job.object_generation = COALESCE(media.object_generation, (0)::bigint)))))
   GROUP BY events.id;
 
 
@@ -592,7 +1535,8 @@ CREATE TABLE public.outbox (
     due_at timestamp with time zone DEFAULT now() NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     last_error text,
-    CONSTRAINT outbox_delete_is_whole CHECK (((kind <> 'delete_objects'::text) OR ((bucket <> ''::text) AND (object_prefix <> ''::text)))),
+    receipt_id uuid,
+    CONSTRAINT outbox_delete_is_whole CHECK (((kind <> 'delete_objects'::text) OR ((object_prefix <> ''::text) AND (object_prefix IS NOT NULL) AND (bucket IS DISTINCT FROM ''::text)))),
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['publish'::text, 'delete_objects'::text]))),
     CONSTRAINT outbox_publish_is_whole CHECK (((kind <> 'publish'::text) OR ((topic IS NOT NULL) AND (data IS NOT NULL))))
 );
@@ -664,7 +1608,9 @@ CREATE TABLE public.purge_receipts (
     event_id uuid NOT NULL,
     erased jsonb NOT NULL,
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
-    completed_at timestamp with time zone
+    completed_at timestamp with time zone,
+    reason text DEFAULT 'purge'::text NOT NULL,
+    CONSTRAINT purge_receipts_reason_check CHECK ((reason = ANY (ARRAY['purge'::text, 'archive'::text, 'consent'::text, 'retention'::text, 'event_deleted'::text])))
 );
 
 
@@ -685,7 +1631,8 @@ CREATE TABLE public.users (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     email text,
     display_name text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    made_by_invitation boolean DEFAULT false NOT NULL
 );
 
 
@@ -702,6 +1649,14 @@ COMMENT ON TABLE public.users IS 'made by Trombi';
 
 ALTER TABLE ONLY public.auth_failures
     ADD CONSTRAINT auth_failures_pkey PRIMARY KEY (day, reason);
+
+
+--
+-- Name: biometric_reads biometric_reads_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.biometric_reads
+    ADD CONSTRAINT biometric_reads_pkey PRIMARY KEY (event_id, day, actor, what, subject_id);
 
 
 --
@@ -734,6 +1689,14 @@ ALTER TABLE ONLY public.dead_letters
 
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: event_consents event_consents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_consents
+    ADD CONSTRAINT event_consents_pkey PRIMARY KEY (id);
 
 
 --
@@ -833,6 +1796,14 @@ ALTER TABLE ONLY public.faces
 
 
 --
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (caller, key);
+
+
+--
 -- Name: invitations invitations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -929,6 +1900,13 @@ ALTER TABLE ONLY public.users
 
 
 --
+-- Name: biometric_reads_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX biometric_reads_age ON public.biometric_reads USING btree (day);
+
+
+--
 -- Name: cluster_runs_event_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -954,6 +1932,20 @@ CREATE UNIQUE INDEX dead_letters_once ON public.dead_letters USING btree (topic,
 --
 
 CREATE INDEX decisions_event_idx ON public.decisions USING btree (event_id, created_at DESC);
+
+
+--
+-- Name: decisions_history; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX decisions_history ON public.decisions USING btree (event_id, version);
+
+
+--
+-- Name: event_consents_event; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_consents_event ON public.event_consents USING btree (event_id, at DESC);
 
 
 --
@@ -1037,7 +2029,14 @@ CREATE INDEX faces_media_idx ON public.faces USING btree (media_id);
 -- Name: faces_person_idx; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX faces_person_idx ON public.faces USING btree (face_person_id) WHERE (face_person_id IS NOT NULL);
+CREATE INDEX faces_person_idx ON public.faces USING brin (face_person_id uuid_bloom_ops) WITH (pages_per_range='8', autosummarize='on');
+
+
+--
+-- Name: faces_retention_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX faces_retention_idx ON public.faces USING btree (created_at) WHERE ((embedding IS NOT NULL) OR (landmarks IS NOT NULL) OR (thumbnail_object IS NOT NULL));
 
 
 --
@@ -1045,6 +2044,27 @@ CREATE INDEX faces_person_idx ON public.faces USING btree (face_person_id) WHERE
 --
 
 CREATE INDEX faces_thumbnail_idx ON public.faces USING btree (thumbnail_object) WHERE (thumbnail_object IS NOT NULL);
+
+
+--
+-- Name: idempotency_keys_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
+
+
+--
+-- Name: idempotency_keys_event; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_event ON public.idempotency_keys USING btree (event_id) WHERE (event_id IS NOT NULL);
+
+
+--
+-- Name: invitations_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX invitations_age ON public.invitations USING btree (COALESCE(answered_at, expires_at)) WHERE ((email IS NOT NULL) OR (message IS NOT NULL));
 
 
 --
@@ -1125,6 +2145,13 @@ CREATE INDEX ml_jobs_open_idx ON public.ml_jobs USING btree (status, priority, c
 
 
 --
+-- Name: ml_jobs_unplaced_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ml_jobs_unplaced_idx ON public.ml_jobs USING btree (completed_at) WHERE (event_id IS NULL);
+
+
+--
 -- Name: outbox_deletions_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1132,10 +2159,59 @@ CREATE INDEX outbox_deletions_idx ON public.outbox USING btree (bucket, object_p
 
 
 --
+-- Name: outbox_receipt_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_receipt_idx ON public.outbox USING btree (receipt_id) WHERE (receipt_id IS NOT NULL);
+
+
+--
+-- Name: purge_receipts_event_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX purge_receipts_event_idx ON public.purge_receipts USING btree (event_id, requested_at DESC);
+
+
+--
+-- Name: purge_receipts_open_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX purge_receipts_open_idx ON public.purge_receipts USING btree (id) WHERE (completed_at IS NULL);
+
+
+--
 -- Name: users_email_idx; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX users_email_idx ON public.users USING btree (lower(email));
+
+
+--
+-- Name: events trombi_erase_biometrics; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_erase_biometrics AFTER UPDATE OF archived_at, face_recognition_enabled ON public.events FOR EACH ROW WHEN ((((old.archived_at IS NULL) AND (new.archived_at IS NOT NULL)) OR (old.face_recognition_enabled AND (NOT new.face_recognition_enabled)))) EXECUTE FUNCTION public.cleanup_face_embeddings_on_event_archive();
+
+
+--
+-- Name: events trombi_erase_event; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_erase_event BEFORE DELETE ON public.events FOR EACH ROW EXECUTE FUNCTION public.trombi_erase_deleted_event();
+
+
+--
+-- Name: events trombi_log_consent; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_log_consent AFTER UPDATE OF face_recognition_enabled, consent_text_version ON public.events FOR EACH ROW WHEN (((old.face_recognition_enabled IS DISTINCT FROM new.face_recognition_enabled) OR (new.face_recognition_enabled AND (old.consent_text_version IS DISTINCT FROM new.consent_text_version)))) EXECUTE FUNCTION public.trombi_log_consent();
+
+
+--
+-- Name: events trombi_log_first_consent; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_log_first_consent AFTER INSERT ON public.events FOR EACH ROW WHEN (new.face_recognition_enabled) EXECUTE FUNCTION public.trombi_log_consent();
 
 
 --
@@ -1417,6 +2493,12 @@ ALTER TABLE ONLY public.ml_jobs
 ALTER TABLE public.auth_failures ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: biometric_reads; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.biometric_reads ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: cluster_runs; Type: ROW SECURITY; Schema: public; Owner: -
 --
 
@@ -1433,6 +2515,12 @@ ALTER TABLE public.dead_letters ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.decisions ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: event_consents; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.event_consents ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: event_counters; Type: ROW SECURITY; Schema: public; Owner: -
@@ -1481,6 +2569,12 @@ ALTER TABLE public.face_tombstones ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.faces ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: idempotency_keys; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: invitations; Type: ROW SECURITY; Schema: public; Owner: -
@@ -1534,10 +2628,181 @@ ALTER TABLE public.merge_suggestions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.ml_jobs ENABLE ROW LEVEL SECURITY;
 
 --
+-- Name: merge_suggestions organisers_answer_merges; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_answer_merges ON public.merge_suggestions FOR DELETE TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.face_persons
+  WHERE ((face_persons.id = merge_suggestions.person_a_id) AND (face_persons.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: face_suggestions organisers_answer_suggestions; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_answer_suggestions ON public.face_suggestions FOR DELETE TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = face_suggestions.face_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: ml_jobs organisers_ask_for_jobs; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_ask_for_jobs ON public.ml_jobs FOR INSERT TO trombi_reviewer WITH CHECK (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) AND (job_type = 'detect'::text) AND (status = 'pending'::text) AND (public.trombi_event_of_media(media_ids[1]) = event_id)));
+
+
+--
+-- Name: ml_jobs organisers_ask_for_jobs_anew; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_ask_for_jobs_anew ON public.ml_jobs FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) AND (status = 'pending'::text)));
+
+
+--
+-- Name: invitations organisers_change_invitations; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_change_invitations ON public.invitations FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) AND (public.trombi_event_of_person(face_person_id) = event_id)));
+
+
+--
+-- Name: face_persons organisers_change_persons; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_change_persons ON public.face_persons FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: media_tags organisers_change_tags; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_change_tags ON public.media_tags FOR UPDATE TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.media
+  WHERE ((media.id = media_tags.media_id) AND (media.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])))))) WITH CHECK (((face_id IS NULL) OR (EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = media_tags.face_id) AND (faces.media_id = media_tags.media_id))))));
+
+
+--
+-- Name: event_counters organisers_count; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_count ON public.event_counters FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: decisions organisers_decide; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_decide ON public.decisions FOR INSERT TO trombi_reviewer WITH CHECK (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) AND (actor_id = ( SELECT public.trombi_user_id() AS trombi_user_id))));
+
+
+--
+-- Name: invitations organisers_invite; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_invite ON public.invitations FOR INSERT TO trombi_reviewer WITH CHECK (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) AND (invited_by = ( SELECT public.trombi_user_id() AS trombi_user_id)) AND (public.trombi_event_of_person(face_person_id) = event_id)));
+
+
+--
+-- Name: events organisers_lock_events; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_lock_events ON public.events FOR UPDATE TO trombi_reviewer USING ((id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK (false);
+
+
+--
+-- Name: media organisers_lock_photos; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_lock_photos ON public.media FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK (false);
+
+
+--
+-- Name: face_persons organisers_make_persons; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_make_persons ON public.face_persons FOR INSERT TO trombi_reviewer WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: faces organisers_place_faces; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_place_faces ON public.faces FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: outbox organisers_publish; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_publish ON public.outbox FOR INSERT TO trombi_reviewer WITH CHECK (((kind = 'publish'::text) AND (((data ->> 'event_id'::text))::uuid = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))));
+
+
+--
+-- Name: merge_suggestions organisers_put_merges_back; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_put_merges_back ON public.merge_suggestions FOR INSERT TO trombi_reviewer WITH CHECK ((EXISTS ( SELECT
+   FROM (public.face_persons one
+     JOIN public.face_persons other ON ((other.event_id = one.event_id)))
+  WHERE ((one.id = merge_suggestions.person_a_id) AND (other.id = merge_suggestions.person_b_id) AND (one.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: face_suggestions organisers_put_suggestions_back; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_put_suggestions_back ON public.face_suggestions FOR INSERT TO trombi_reviewer WITH CHECK ((EXISTS ( SELECT
+   FROM (public.faces
+     JOIN public.face_persons ON ((face_persons.event_id = faces.event_id)))
+  WHERE ((faces.id = face_suggestions.face_id) AND (face_persons.id = face_suggestions.face_person_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: face_rejections organisers_reject; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_reject ON public.face_rejections FOR INSERT TO trombi_reviewer WITH CHECK ((EXISTS ( SELECT
+   FROM (public.faces
+     JOIN public.face_persons ON ((face_persons.event_id = faces.event_id)))
+  WHERE ((faces.id = face_rejections.face_id) AND (face_persons.id = face_rejections.face_person_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: event_consents organisers_see_consents; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_consents ON public.event_consents FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: event_counters organisers_see_counters; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_counters ON public.event_counters FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: decisions organisers_see_decisions; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_decisions ON public.decisions FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
 -- Name: faces organisers_see_faces; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY organisers_see_faces ON public.faces FOR SELECT TO authenticated USING (public.trombi_is_organiser(event_id));
+
+
+--
+-- Name: invitations organisers_see_invitations; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_invitations ON public.invitations FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
 
 
 --
@@ -1548,10 +2813,35 @@ CREATE POLICY organisers_see_jobs ON public.ml_jobs FOR SELECT TO authenticated 
 
 
 --
+-- Name: merge_suggestions organisers_see_merges; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_merges ON public.merge_suggestions FOR SELECT TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.face_persons
+  WHERE ((face_persons.id = merge_suggestions.person_a_id) AND (face_persons.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
 -- Name: face_persons organisers_see_persons; Type: POLICY; Schema: public; Owner: -
 --
 
 CREATE POLICY organisers_see_persons ON public.face_persons FOR SELECT TO authenticated USING ((public.trombi_is_organiser(event_id) OR ((linked_user_id = public.trombi_user_id()) AND public.trombi_is_member(event_id))));
+
+
+--
+-- Name: purge_receipts organisers_see_receipts; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_receipts ON public.purge_receipts FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: face_rejections organisers_see_rejections; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_rejections ON public.face_rejections FOR SELECT TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = face_rejections.face_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
 
 
 --
@@ -1562,10 +2852,104 @@ CREATE POLICY organisers_see_runs ON public.cluster_runs FOR SELECT TO authentic
 
 
 --
+-- Name: face_suggestions organisers_see_suggestions; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_suggestions ON public.face_suggestions FOR SELECT TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = face_suggestions.face_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: ml_jobs organisers_see_their_jobs; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_their_jobs ON public.ml_jobs FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: cluster_runs organisers_see_their_runs; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_their_runs ON public.cluster_runs FOR SELECT TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: event_counters organisers_start_counters; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_start_counters ON public.event_counters FOR INSERT TO trombi_reviewer WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: media_tags organisers_tag; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_tag ON public.media_tags FOR INSERT TO trombi_reviewer WITH CHECK (((EXISTS ( SELECT
+   FROM public.media
+  WHERE ((media.id = media_tags.media_id) AND (media.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))) AND ((face_id IS NULL) OR (EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = media_tags.face_id) AND (faces.media_id = media_tags.media_id)))))));
+
+
+--
+-- Name: invitations organisers_take_back_invitations; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_take_back_invitations ON public.invitations FOR DELETE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: event_members organisers_take_back_members; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_take_back_members ON public.event_members FOR DELETE TO trombi_reviewer USING (((role = 'member'::text) AND (event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))));
+
+
+--
+-- Name: face_rejections organisers_take_back_rejections; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_take_back_rejections ON public.face_rejections FOR DELETE TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.faces
+  WHERE ((faces.id = face_rejections.face_id) AND (faces.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
+-- Name: decisions organisers_undo; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_undo ON public.decisions FOR UPDATE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))) WITH CHECK ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: face_persons organisers_unmake_persons; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_unmake_persons ON public.face_persons FOR DELETE TO trombi_reviewer USING ((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])));
+
+
+--
+-- Name: media_tags organisers_untag; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_untag ON public.media_tags FOR DELETE TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.media
+  WHERE ((media.id = media_tags.media_id) AND (media.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
 -- Name: outbox; Type: ROW SECURITY; Schema: public; Owner: -
 --
 
 ALTER TABLE public.outbox ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: idempotency_keys own_keys; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY own_keys ON public.idempotency_keys TO trombi_reviewer USING ((caller = (( SELECT public.trombi_user_id() AS trombi_user_id))::text)) WITH CHECK ((caller = (( SELECT public.trombi_user_id() AS trombi_user_id))::text));
+
 
 --
 -- Name: users own_row; Type: POLICY; Schema: public; Owner: -
@@ -1586,6 +2970,57 @@ CREATE POLICY own_tags_and_organisers ON public.media_tags FOR SELECT TO authent
 --
 
 ALTER TABLE public.purge_receipts ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: faces reviewers_see_faces; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_faces ON public.faces FOR SELECT TO trombi_reviewer USING (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) OR (face_person_id = ANY (( SELECT public.trombi_own_persons() AS trombi_own_persons)::uuid[]))));
+
+
+--
+-- Name: users reviewers_see_fellows; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_fellows ON public.users FOR SELECT TO trombi_reviewer USING ((id IN ( SELECT public.trombi_fellow_users() AS trombi_fellow_users)));
+
+
+--
+-- Name: event_members reviewers_see_members; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_members ON public.event_members FOR SELECT TO trombi_reviewer USING (((user_id = ( SELECT public.trombi_user_id() AS trombi_user_id)) OR (event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))));
+
+
+--
+-- Name: face_persons reviewers_see_persons; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_persons ON public.face_persons FOR SELECT TO trombi_reviewer USING (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) OR (id = ANY (( SELECT public.trombi_own_persons() AS trombi_own_persons)::uuid[]))));
+
+
+--
+-- Name: media reviewers_see_photos; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_photos ON public.media FOR SELECT TO trombi_reviewer USING (((event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])) OR (id = ANY (( SELECT public.trombi_own_photos() AS trombi_own_photos)::uuid[]))));
+
+
+--
+-- Name: media_tags reviewers_see_tags; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_tags ON public.media_tags FOR SELECT TO trombi_reviewer USING ((((tagged_user_id = ( SELECT public.trombi_user_id() AS trombi_user_id)) AND (media_id = ANY (( SELECT public.trombi_own_photos() AS trombi_own_photos)::uuid[]))) OR (EXISTS ( SELECT
+   FROM public.media
+  WHERE ((media.id = media_tags.media_id) AND (media.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[])))))));
+
+
+--
+-- Name: events reviewers_see_their_events; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY reviewers_see_their_events ON public.events FOR SELECT TO trombi_reviewer USING ((id = ANY (( SELECT public.trombi_member_events() AS trombi_member_events)::uuid[])));
+
 
 --
 -- Name: users; Type: ROW SECURITY; Schema: public; Owner: -
@@ -1610,4 +3045,9 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0003'),
     ('0004'),
     ('0005'),
-    ('0006');
+    ('0006'),
+    ('0007'),
+    ('0008'),
+    ('0009'),
+    ('0010'),
+    ('0011');
