@@ -1,4 +1,9 @@
-"""Whether an event's photos and faces may be processed: asked in the transaction that acts on the answer."""
+"""Whether an event's photos and faces may be processed: asked in the transaction that acts on the answer.
+
+Whoever writes faces or persons keeps the answer as it is until the commit (`refuse_without_consent`,
+`keep_consent`): withdrawing consent and archiving wait for that, and then erase what was written. Whoever only
+decides whether to ask for work just looks (`consents`).
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,23 @@ from uuid import UUID
 from shared.database import Connection
 from shared.errors import Permanent
 
-_EVENT_STATE = "SELECT face_recognition_enabled, archived_at FROM events WHERE id = %s FOR SHARE"
+_LOOK = "SELECT face_recognition_enabled, archived_at FROM events WHERE id = %s"
+_KEEP = _LOOK + " FOR SHARE"
 
 
 def event_exists(connection: Connection, event_id: UUID) -> bool:
-    """Whether there is such an event."""
-    return connection.execute(_EVENT_STATE, (event_id,)).fetchone() is not None
+    """Whether there is such an event; if so, it stays until the transaction ends."""
+    return connection.execute(_KEEP, (event_id,)).fetchone() is not None
 
 
 def consents(connection: Connection, event_id: UUID) -> bool:
     """Whether the event's photos and faces may be processed: face recognition switched on, not archived."""
+    event = connection.execute(_LOOK, (event_id,)).fetchone()
+    return event is not None and event["archived_at"] is None and bool(event["face_recognition_enabled"])
+
+
+def keep_consent(connection: Connection, event_id: UUID) -> bool:
+    """As `consents`, and the answer holds until the transaction ends."""
     try:
         refuse_without_consent(connection, event_id)
     except Permanent:
@@ -30,7 +42,7 @@ def refuse_without_consent(connection: Connection, event_id: UUID) -> None:
     Raises:
         Permanent: unknown event, archived, or face recognition is not switched on.
     """
-    event = connection.execute(_EVENT_STATE, (event_id,)).fetchone()
+    event = connection.execute(_KEEP, (event_id,)).fetchone()
     if event is None:
         raise Permanent("unknown_event", "no such event: create it before photos are uploaded")
     if event["archived_at"] is not None:

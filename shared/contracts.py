@@ -131,7 +131,34 @@ class Notification(Message):
     run: Run
 
 
-MESSAGES: tuple[type[Message], ...] = (DetectRequested, JobFinished, ClusterRequested, Tick, Notification)
+class InvitationMade(Message):
+    """Somebody is to be asked by mail whether a person's faces are theirs; address and words are looked up then."""
+
+    topic: ClassVar[str] = "notifications"
+
+    event_id: UUID
+    invitation_id: UUID
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    DetectRequested,
+    JobFinished,
+    ClusterRequested,
+    Tick,
+    Notification,
+    InvitationMade,
+)
+
+
+def message_type(topic: str, attributes: Mapping[str, str]) -> type[Message] | None:
+    """The message that a topic carries; where it carries several, the one that the ``schema`` attribute names.
+
+    Without a schema that fits it is the topic's first, whose parser then says what is wrong. None: no message of
+    Trombi's own goes to this topic.
+    """
+    candidates = [message for message in MESSAGES if message.topic == topic]
+    schema = attributes.get(SCHEMA_ATTRIBUTE)
+    return next((message for message in candidates if message.schema_name() == schema), next(iter(candidates), None))
 
 
 class _ObjectResource(BaseModel):

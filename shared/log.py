@@ -16,12 +16,21 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 _CLOUD_TRACE = re.compile(r"^([0-9a-f]{32})(?:/(\d+))?", re.IGNORECASE)
+# "Failing row contains (...)", "Key (email)=(...) already exists"; the constraint's name comes before it.
+_POSTGRES_DETAIL = re.compile(r"\nDETAIL:.*", re.DOTALL)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
 
 def _as_severity(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     entry["severity"] = str(entry.pop("level", "info")).upper()
     entry["message"] = entry.pop("event", "")
+    return entry
+
+
+def _without_rows(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out of an exception's words what Postgres says of the row: its columns hold names and addresses."""
+    for told in entry.get("exception") or ():
+        told["exc_value"] = _POSTGRES_DETAIL.sub("", str(told["exc_value"]))
     return entry
 
 
@@ -39,6 +48,7 @@ def configure_logging(function: str, level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         # Without the frames' local variables: they hold rows, and rows hold faces and addresses.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        _without_rows,
         _as_severity,
     ]
     structlog.configure(

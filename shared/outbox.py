@@ -43,11 +43,16 @@ ORDER BY attempts, id LIMIT 1 FOR UPDATE OF outbox SKIP LOCKED
 _DELETIONS_OF = """
 SELECT id, object_prefix, EXISTS (SELECT FROM faces WHERE thumbnail_object = object_prefix) AS is_in_use
 FROM outbox
-WHERE kind = 'delete_objects' AND bucket = %(bucket)s AND due_at <= clock_timestamp()
+WHERE kind = 'delete_objects' AND coalesce(bucket, %(derived)s) = %(bucket)s AND due_at <= clock_timestamp()
     AND (starts_with(%(prefix)s, object_prefix) OR starts_with(object_prefix, %(prefix)s))
 ORDER BY id FOR UPDATE OF outbox
 """
-_DONE = "DELETE FROM outbox WHERE id = %s"
+_DONE = "DELETE FROM outbox WHERE id = %s RETURNING receipt_id"
+# Where two drains do the last two at once, each still sees the other's: the tick then completes the receipt.
+_COMPLETE_RECEIPT = """
+UPDATE purge_receipts SET completed_at = clock_timestamp()
+WHERE id = %(receipt)s AND completed_at IS NULL AND NOT EXISTS (SELECT FROM outbox WHERE receipt_id = %(receipt)s)
+"""
 _FAILED = "UPDATE outbox SET attempts = attempts + 1, last_error = %s WHERE id = %s"
 
 
@@ -72,13 +77,24 @@ def take_back_deletions(connection: Connection, bucket: str, prefixes: Sequence[
 class Outbox:
     """Does what the entries ask for.
 
-    Without ``store`` (a function that may not touch buckets) deletions are left to one that may.
+    Without ``store`` (a function that may not touch buckets) deletions are left to one that may. A deletion that
+    names no bucket is one in ``derived_bucket``: the database's own functions, which ask for it, know no buckets.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, store: ObjectStore | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        store: ObjectStore | None = None,
+        derived_bucket: str | None = None,
+    ) -> None:
+        if (store is None) != (derived_bucket is None):
+            message = "who deletes objects also names the derived bucket"
+            raise ValueError(message)
         self._database = database
         self._publisher = publisher
         self._store = store
+        self._derived_bucket = derived_bucket
 
     def drain_quietly(self) -> None:
         """Drain what nobody failed at yet. Never raises: the work is committed, the tick does the rest."""
@@ -110,7 +126,7 @@ class Outbox:
                     break
                 problem = self._do(entry)
                 if problem is None:
-                    connection.execute(_DONE, (entry["id"],))
+                    _done(connection, entry["id"])
                     done += 1
                 else:
                     connection.execute(_FAILED, (problem, entry["id"]))
@@ -125,7 +141,7 @@ class Outbox:
             if entry["kind"] == "publish":
                 self._publisher.publish(entry["topic"], encode(entry["data"]), entry["attributes"])
             elif self._store is not None and not entry["is_in_use"]:
-                self._store.delete_prefix(entry["bucket"], entry["object_prefix"])
+                self._store.delete_prefix(entry["bucket"] or self._derived_bucket or "", entry["object_prefix"])
         except Retryable as error:
             logger().warning("an outbox entry failed", outbox_id=entry["id"], reason=str(error))
             return str(error)
@@ -145,7 +161,15 @@ class Outbox:
         if self._store is None:
             return
         with self._database.transaction() as connection:
-            for entry in connection.execute(_DELETIONS_OF, {"bucket": bucket, "prefix": prefix}).fetchall():
+            sought = {"bucket": bucket, "derived": self._derived_bucket, "prefix": prefix}
+            for entry in connection.execute(_DELETIONS_OF, sought).fetchall():
                 if not entry["is_in_use"]:
                     self._store.delete_prefix(bucket, entry["object_prefix"])
-                connection.execute(_DONE, (entry["id"],))
+                _done(connection, entry["id"])
+
+
+def _done(connection: Connection, entry_id: int) -> None:
+    """Forget an entry, and complete the receipt of which it was the last deletion."""
+    row = connection.execute(_DONE, (entry_id,)).fetchone()
+    if row is not None and row["receipt_id"] is not None:
+        connection.execute(_COMPLETE_RECEIPT, {"receipt": row["receipt_id"]})

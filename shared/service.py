@@ -15,6 +15,7 @@ READY_PATH = "/healthz"
 
 
 Made = TypeVar("Made")
+Endpoint = Callable[[flask.Request], flask.Response]
 
 
 def made_once(make: Callable[[], Made]) -> Callable[[], Made]:
@@ -38,16 +39,24 @@ class Service:
 
     ``GET /healthz`` answers 200 once the service exists, which is when its model is loaded and its settings
     are right: start-up probes call it. It opens no connection.
+
+    ``endpoints`` answer whole requests by path: what is no message of the bus.
     """
 
-    def __init__(self, routes: Mapping[str, Handler], project: str) -> None:
+    def __init__(
+        self, routes: Mapping[str, Handler], project: str, endpoints: Mapping[str, Endpoint] | None = None
+    ) -> None:
         self._routes = dict(routes)
         self._project = project
+        self._endpoints = dict(endpoints or {})
 
     def answer(self, request: flask.Request) -> flask.Response:
         """Answer one request: a push to a known path, or the probe."""
         if request.path == READY_PATH and request.method == "GET":
             return flask.Response("ready\n", mimetype="text/plain")
+        endpoint = self._endpoints.get(request.path)
+        if endpoint is not None:
+            return endpoint(request)
         handler = self._routes.get(request.path)
         if handler is None:
             known = ", ".join(sorted(self._routes))

@@ -63,6 +63,11 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 def database_url(postgres_port: int) -> str:
     """The address of a migrated, empty database of this test's own."""
+    return fresh_database(postgres_port)
+
+
+def fresh_database(postgres_port: int) -> str:
+    """Make a migrated, empty database; its address."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(url_of(postgres_port), autocommit=True) as connection:
         connection.execute(

@@ -6,7 +6,14 @@ import re
 
 from functions.callback import store
 from shared import job_ledger
-from shared.contracts import MESSAGES, ClusterRequested, DetectRequested, Message, StorageNotification
+from shared.contracts import (
+    ClusterRequested,
+    DetectRequested,
+    InvitationMade,
+    Message,
+    StorageNotification,
+    message_type,
+)
 from shared.database import Connection, Database
 from shared.errors import Malformed, Permanent
 from shared.job_ledger import Job
@@ -14,8 +21,6 @@ from shared.log import logger
 from shared.outbox import Outbox
 from shared.push import Delivery
 
-_PARSERS: dict[str, type[StorageNotification | Message]] = {message.topic: message for message in MESSAGES}
-_PARSERS[StorageNotification.topic] = StorageNotification
 _ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"
 
 
@@ -33,7 +38,9 @@ class DeadLetters:
             Malformed: no such topic.
             Retryable: the database is away.
         """
-        parser = _PARSERS.get(topic)
+        parser: type[StorageNotification | Message] | None = message_type(topic, delivery.attributes)
+        if topic == StorageNotification.topic:
+            parser = StorageNotification
         if parser is None:
             message = f"no topic {topic!r} is declared, so it has no dead letters"
             raise Malformed(message)
@@ -69,6 +76,8 @@ class DeadLetters:
                 job_type = "cluster" if topic == ClusterRequested.topic else "detect"
                 job_id = store.record_unplaced_letter(connection, topic, message_id, error_text, job_type)
             store.explain_letter(connection, letter_id, error_text, job_id)
+            if isinstance(content, InvitationMade):
+                store.note_mail_problem(connection, content.invitation_id, "given_up")
         logger().error("dead letter", topic=topic, job_id=str(job_id), deliveries=attempts)
         self._outbox.drain_quietly()
 

@@ -9,6 +9,7 @@ from functions.callback import store
 from functions.callback.debounce import decide
 from functions.callback.settings import CallbackSettings
 from shared import outbox
+from shared.consent import consents
 from shared.contracts import JobFinished, Notification
 from shared.database import Connection, Database
 from shared.log import log_context, logger
@@ -44,7 +45,7 @@ def consider_clustering(connection: Connection, event_id: UUID, settings: Callba
     still arrive. What brings the event to rest may be the end of a run, the last photo (without any face), or time.
     """
     locked = store.lock_counters(connection, event_id, timedelta(seconds=settings.photo_grace))
-    if locked is None or not store.consents(connection, event_id):
+    if locked is None or not consents(connection, event_id):
         return False
     counters, now = locked
     decision = decide(counters, now, settings.debounce())

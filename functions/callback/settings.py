@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
+from email.headerregistry import Address
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from functions.callback.debounce import DebounceSettings
+from functions.callback.mail import SmtpServer, parse_smtp_url
+from functions.callback.retention import RetentionPeriods
+from shared.mailbox import parse_mailbox
 from shared.settings import BucketName, Settings
 
 _LONGEST_SECONDS = 30 * 24 * 3600
+_SHORTEST_SECRET = 32
 Seconds = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS)]
 
 
+# Needed where mail is sent, and only there.
+WithMail = Field(validate_default=True)
+
+
+@dataclass(frozen=True)
+class MailSettings:
+    """Who sends mail through which server, and what the links in it begin with and are signed by."""
+
+    server: SmtpServer
+    sender: Address
+    public_url: str
+    invitation_secret: str = field(repr=False)
+
+
 class CallbackSettings(Settings):
-    """Each field is the environment variable of the same name in capitals; times are in seconds."""
+    """Each field is the environment variable of the same name in capitals; times are in seconds.
+
+    One that is empty counts as not set.
+    """
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     derived_bucket: BucketName
     cluster_every: Annotated[int, Field(ge=1, description="photos")] = 20
@@ -28,6 +54,64 @@ class CallbackSettings(Settings):
     photo_grace: Seconds = 600
     # Low-priority jobs given to the bus at once, while no upload waits.
     low_priority_batch: Annotated[int, Field(ge=1)] = 20
+    # Biometrics are kept no longer than this after their detection, whatever becomes of the event.
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
+
+    # smtp://user:password@host:port or smtps://; without it nobody is written to.
+    smtp_url: Annotated[str | None, Field(repr=False)] = None
+    mail_from: Annotated[str | None, WithMail] = None
+    # Where people reach the web pages and the API, as https://photos.example.org.
+    public_url: Annotated[str | None, Field(pattern=r"^https?://[^\s?#]+$"), WithMail] = None
+    # As admin has it: another one, and links that were sent before no longer open anything.
+    invitation_secret: Annotated[str | None, Field(min_length=32, repr=False), WithMail] = None
+
+    # Comma-separated, at least 32 characters each: what workers outside Google Cloud sign their reports with. Any of
+    # them is believed, so that one can be replaced without a pause; without one, nobody is.
+    callback_secrets: Annotated[str, Field(repr=False)] = ""
+
+    @field_validator("callback_secrets")
+    @classmethod
+    def _cannot_be_guessed(cls, secrets: str) -> str:
+        if any(len(secret) < _SHORTEST_SECRET for secret in _listed(secrets)):
+            message = f"each secret has at least {_SHORTEST_SECRET} characters"
+            raise ValueError(message)
+        return secrets
+
+    @property
+    def secrets_of_workers(self) -> tuple[str, ...]:
+        """Each of ``CALLBACK_SECRETS``."""
+        return _listed(self.callback_secrets)
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            parse_smtp_url(url)
+        return url
+
+    @field_validator("mail_from", "public_url", "invitation_secret")
+    @classmethod
+    def _is_there_for_mail(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("smtp_url") is not None:
+            raise ValueError("is needed where SMTP_URL is set")
+        if value is not None and info.field_name == "mail_from":
+            parse_mailbox(value)
+        return value
+
+    def mail(self) -> MailSettings | None:
+        """What mail is sent with; None where none is sent."""
+        if self.smtp_url is None or self.mail_from is None or self.public_url is None or self.invitation_secret is None:
+            return None
+        return MailSettings(
+            server=parse_smtp_url(self.smtp_url),
+            sender=parse_mailbox(self.mail_from),
+            public_url=self.public_url.rstrip("/"),
+            invitation_secret=self.invitation_secret,
+        )
+
+    def retention(self) -> RetentionPeriods:
+        """How long each kind of personal data is kept."""
+        return RetentionPeriods(biometrics=timedelta(days=self.retention_days))
 
     def debounce(self) -> DebounceSettings:
         """The part that the debounce decides by."""
@@ -36,3 +120,7 @@ class CallbackSettings(Settings):
             max_wait=timedelta(seconds=self.cluster_max_wait),
             min_interval=timedelta(seconds=self.cluster_min_interval),
         )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

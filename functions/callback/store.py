@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -50,7 +50,11 @@ _RESET_COUNTERS = """
 UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, last_requested_at = clock_timestamp()
 WHERE event_id = %s
 """
-_CHANGED_EVENTS = "SELECT event_id FROM event_counters WHERE changed_photos > 0 ORDER BY first_change_at LIMIT %s"
+# Only those that consent: an archived event in which a photo was deleted must not stand in the others' way.
+_CHANGED_EVENTS = """
+SELECT event_id FROM event_counters JOIN events ON events.id = event_id
+WHERE changed_photos > 0 AND face_recognition_enabled AND archived_at IS NULL ORDER BY first_change_at LIMIT %s
+"""
 # The mark is in the job's result, so that a clustering that is asked for anew is told anew.
 _TAKE_FINISHED_RUN = """
 UPDATE ml_jobs SET result = result || '{"told": true}' WHERE status = 'completed' AND NOT result ? 'told' AND id = (
@@ -65,9 +69,6 @@ SELECT event_counters.event_id FROM event_counters, LATERAL (
 WHERE last_requested_at > clock_timestamp() - interval '1 day' AND changed_photos = 0
     AND newest.status = 'completed' AND NOT newest.result ? 'told'
 ORDER BY last_requested_at LIMIT %s
-"""
-_CONSENTS = """
-SELECT face_recognition_enabled AND archived_at IS NULL AS consents FROM events WHERE id = %s
 """
 
 
@@ -110,12 +111,6 @@ def untold_events(connection: Connection, limit: int) -> list[UUID]:
 def changed_events(connection: Connection, limit: int) -> list[UUID]:
     """Events whose faces changed since clustering was last asked for, longest waiting first."""
     return [row["event_id"] for row in connection.execute(_CHANGED_EVENTS, (limit,)).fetchall()]
-
-
-def consents(connection: Connection, event_id: UUID) -> bool:
-    """Whether the event's faces may be processed."""
-    row = connection.execute(_CONSENTS, (event_id,)).fetchone()
-    return bool(row and row["consents"])
 
 
 # ---------------------------------------------------------------- results
@@ -310,12 +305,138 @@ SELECT events.language, cluster_runs.persons
 FROM cluster_runs JOIN events ON events.id = cluster_runs.event_id
 WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s
 """
+# Locked, so that of two deliveries at once the second finds that the first has written. Only when photos were looked at
+# since the creator was last written to: decisions, too, have the event clustered anew, and are no news.
+_RUN_TO_TELL = """
+SELECT cluster_runs.id, users.email, events.name AS event, events.language, cluster_runs.persons
+FROM cluster_runs
+JOIN events ON events.id = cluster_runs.event_id
+JOIN users ON users.id = events.creator_id
+WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s AND cluster_runs.told_at IS NULL
+    AND users.email IS NOT NULL AND events.archived_at IS NULL AND events.face_recognition_enabled
+    AND EXISTS (
+        SELECT FROM ml_jobs
+        WHERE ml_jobs.event_id = events.id AND job_type = 'detect' AND status = 'completed' AND completed_at > coalesce(
+            (SELECT max(told_at) FROM cluster_runs AS told WHERE told.event_id = events.id), '-infinity')
+    )
+FOR UPDATE OF cluster_runs
+"""
+_RUN_TOLD = "UPDATE cluster_runs SET told_at = clock_timestamp() WHERE id = %s"
+_LOCK_INVITATION = "SELECT id FROM invitations WHERE id = %s AND event_id = %s FOR UPDATE"
+# A statement of its own: after the wait for the lock it sees what was decided meanwhile.
+_INVITATION = """
+SELECT invitations.id, invitations.event_id, invitations.face_person_id, invitations.token_hash, invitations.email,
+    invitations.message, invitations.language, invitations.expires_at, invitations.sent_at,
+    invitation_state(invitations.id) AS state, events.name AS event, inviter.display_name AS inviter,
+    inviter.email AS inviter_email,
+    (SELECT count(DISTINCT media_id) FROM faces WHERE face_person_id = invitations.face_person_id) AS photos
+FROM invitations
+JOIN events ON events.id = invitations.event_id
+LEFT JOIN users AS inviter ON inviter.id = invitations.invited_by
+WHERE invitations.id = %s AND invitations.event_id = %s
+"""
+_BEST_FACES = """
+SELECT faces.id, faces.thumbnail_object
+FROM faces JOIN face_persons ON face_persons.id = faces.face_person_id
+WHERE faces.face_person_id = %s AND faces.thumbnail_object IS NOT NULL
+ORDER BY faces.id = face_persons.representative_face_id DESC, faces.quality_score DESC, faces.size_px DESC, faces.id
+LIMIT %s
+"""
+_SENT = "UPDATE invitations SET sent_at = clock_timestamp(), mail_problem = NULL WHERE id = %s"
+_MAIL_PROBLEM = "UPDATE invitations SET mail_problem = %s WHERE id = %s AND sent_at IS NULL"
+# The audit: whoever the mail reaches is shown these faces.
+_NOTE_SHOWN = """
+INSERT INTO biometric_reads (actor, event_id, what, subject_id)
+SELECT 'invitation', %s, 'thumbnail', unnest(%s::uuid[])
+ON CONFLICT (event_id, day, actor, what, subject_id) DO UPDATE SET reads = biometric_reads.reads + 1
+"""
+
+MailProblem = Literal["refused", "not_configured", "given_up"]
+
+
+@dataclass(frozen=True)
+class RunToTell:
+    """A finished clustering whose event's creator has not been written to."""
+
+    id: UUID
+    email: str
+    event: str
+    language: str
+    persons: int
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """An invitation as it stands; ``state`` is open, accepted, declined, withdrawn or expired."""
+
+    id: UUID
+    event_id: UUID
+    face_person_id: UUID
+    token_hash: bytes
+    email: str
+    message: str | None
+    language: str
+    expires_at: datetime
+    sent_at: datetime | None
+    state: str
+    event: str
+    inviter: str | None
+    inviter_email: str | None
+    photos: int
+
+
+@dataclass(frozen=True)
+class FaceShown:
+    """A face and the object of its thumbnail."""
+
+    id: UUID
+    thumbnail_object: str
 
 
 def run_outcome(connection: Connection, job_id: UUID, run: Run, event_id: UUID) -> tuple[str, int] | None:
     """The event's language and how many persons the run found; None when either is gone."""
     row = connection.execute(_OUTCOME, (job_id, run, event_id)).fetchone()
     return (row["language"], row["persons"]) if row else None
+
+
+def lock_run_to_tell(connection: Connection, job_id: UUID, run: Run, event_id: UUID) -> RunToTell | None:
+    """The run, locked; None when nobody is to be written to (any more)."""
+    row = connection.execute(_RUN_TO_TELL, (job_id, run, event_id)).fetchone()
+    return RunToTell(**row) if row else None
+
+
+def note_run_told(connection: Connection, run_id: UUID) -> None:
+    """The event's creator has been written to about the run."""
+    connection.execute(_RUN_TOLD, (run_id,))
+
+
+def invitation(connection: Connection, invitation_id: UUID, event_id: UUID) -> Invitation | None:
+    """The invitation as it stands, or None when it is gone."""
+    row = connection.execute(_INVITATION, (invitation_id, event_id)).fetchone()
+    return Invitation(**{**row, "token_hash": bytes(row["token_hash"])}) if row else None
+
+
+def lock_invitation(connection: Connection, invitation_id: UUID, event_id: UUID) -> Invitation | None:
+    """As `invitation`, locked until the transaction ends."""
+    if connection.execute(_LOCK_INVITATION, (invitation_id, event_id)).fetchone() is None:
+        return None
+    return invitation(connection, invitation_id, event_id)
+
+
+def best_faces(connection: Connection, person_id: UUID, limit: int) -> list[FaceShown]:
+    """The person's best faces that have a thumbnail, the cover first."""
+    return [FaceShown(**row) for row in connection.execute(_BEST_FACES, (person_id, limit)).fetchall()]
+
+
+def note_sent(connection: Connection, sent: Invitation, face_ids: Sequence[UUID]) -> None:
+    """The mail was taken, with the thumbnails of these faces."""
+    connection.execute(_SENT, (sent.id,))
+    connection.execute(_NOTE_SHOWN, (sent.event_id, list(face_ids)))
+
+
+def note_mail_problem(connection: Connection, invitation_id: UUID, problem: MailProblem) -> None:
+    """No mail reached the address, and none will; an invitation that was sent is left alone."""
+    connection.execute(_MAIL_PROBLEM, (problem, invitation_id))
 
 
 def _one(connection: Connection, statement: str, values: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from functions.callback import store
 from functions.callback.results import consider_clustering
+from functions.callback.retention import erase_what_is_due
 from functions.callback.settings import CallbackSettings
 from shared import job_ledger
 from shared.database import Database
@@ -27,6 +28,7 @@ class Swept:
     photos_without_job: int
     released_jobs: int
     clustering_requests: int
+    erased: int = 0
 
 
 class Sweep:
@@ -40,6 +42,8 @@ class Sweep:
     def tick(self) -> Swept:
         """Drain the outbox, look after stuck jobs, forgotten photos and waiting jobs, and run the debounce.
 
+        In the end erase what was kept long enough.
+
         Raises:
             Retryable: the database is away.
         """
@@ -51,7 +55,8 @@ class Sweep:
         with self._database.transaction() as connection:
             released = store.release_waiting(connection, self._settings.low_priority_batch)
         requests = self._debounce()
-        swept = Swept(drained, stuck, forgotten, released, requests)
+        erased = erase_what_is_due(self._database, self._settings.retention())
+        swept = Swept(drained, stuck, forgotten, released, requests, erased)
         if swept != Swept(0, 0, 0, 0, 0):
             logger().info("swept", **vars(swept))
         self._outbox.drain_quietly()

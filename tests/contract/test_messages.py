@@ -17,12 +17,14 @@ from shared.contracts import (
     MESSAGES,
     ClusterRequested,
     DetectRequested,
+    InvitationMade,
     JobFinished,
     Message,
     Notification,
     StorageNotification,
     Tick,
     encode,
+    message_type,
 )
 from shared.errors import Malformed, Permanent
 
@@ -81,6 +83,17 @@ def test_a_notification_without_a_payload_is_understood_by_its_attributes() -> N
 def test_messages_and_the_bus_name_the_same_topics() -> None:
     declared = {topic.name for topic in load_bus().topics}
     assert {message.topic for message in MESSAGES} | {StorageNotification.topic} == declared
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_the_schema_tells_which_of_a_topic_s_messages_it_is(message: type[Message]) -> None:
+    assert message_type(message.topic, schema(message)) is message
+
+
+def test_a_schema_that_no_message_of_the_topic_has_is_left_to_the_topic_s_first() -> None:
+    assert message_type("notifications", {"schema": "trombi.Tick.v1"}) is Notification
+    assert message_type("notifications", {}) is Notification
+    assert message_type("media-uploads", schema(Tick)) is None
 
 
 # ---------------------------------------------------------------- nothing personal
@@ -212,6 +225,7 @@ def test_what_is_sent_is_what_is_received(run: int, ids: tuple[UUID, UUID, UUID]
         DetectRequested(job_id=job_id, run=run, event_id=event_id, media_id=media_id),
         ClusterRequested(job_id=job_id, run=run, event_id=event_id),
         Notification(kind="clustering_finished", event_id=event_id, job_id=job_id, run=run),
+        InvitationMade(event_id=event_id, invitation_id=job_id),
         Tick(),
         JobFinished(job_id=job_id, run=run, job_type="detect", status="failed", event_id=None, media_id=media_id),
     ]

@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 
 from functions.callback.dead_letters import DeadLetters
-from functions.callback.notify import Notifier
+from functions.callback.mail import SmtpMailer
+from functions.callback.notify import Notifier, Post
 from functions.callback.results import Results
 from functions.callback.settings import CallbackSettings
 from functions.callback.sweep import Sweep
 from shared.database import Connection, Database
 from shared.outbox import Outbox
 from tests.fakes import MemoryObjects, RecordingPublisher
+
+INVITATION_SECRET = "a secret for links of at least 32 characters"
+MAIL = {
+    "mail_from": "Trombi <no-reply@example.org>",
+    "public_url": "https://photos.example.org/",
+    "invitation_secret": INVITATION_SECRET,
+}
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Callback:
 
     @property
     def outbox(self) -> Outbox:
-        return Outbox(self.database, self.bus, self.objects)
+        return Outbox(self.database, self.bus, self.objects, "derived")
 
     def results(self, **changed: Any) -> Results:
         return Results(self.database, self.outbox, self.settings(**changed))
@@ -49,8 +57,14 @@ class Callback:
     def letters(self) -> DeadLetters:
         return DeadLetters(self.database, self.outbox)
 
-    def notifier(self) -> Notifier:
-        return Notifier(self.database)
+    def notifier(self, smtp_url: str | None = None) -> Notifier:
+        """Without an SMTP server nobody is written to."""
+        post = None
+        if smtp_url is not None:
+            mail = self.settings(smtp_url=smtp_url, **MAIL).mail()
+            assert mail is not None
+            post = Post(mail, SmtpMailer(mail.server))
+        return Notifier(self.database, self.objects, "derived", post)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.bus import load_bus
-from shared.contracts import JobFinished, Message, Notification, Tick, encode
+from shared.contracts import InvitationMade, JobFinished, Message, Notification, Tick, encode
 from shared.database import Connection
 from tests.arrange import rows
 from tests.unit.shared.quiet import plain_logging_afterwards
@@ -57,6 +57,12 @@ def test_a_message_is_taken_whichever_way_it_comes(client: FlaskClient, path: st
     headers, body = every_way(encode(message.data()), message.attributes())[way]
     answer = client.post(path, data=body, headers=headers)
     assert (answer.status_code, answer.data) == (204, b"")
+
+
+def test_the_second_message_of_a_topic_is_known_by_its_schema(client: FlaskClient) -> None:
+    message = InvitationMade(event_id=uuid4(), invitation_id=uuid4())
+    headers, body = pushed(envelope(encode(message.data()), message.attributes()))
+    assert client.post("/notifications", data=body, headers=headers).status_code == 204
 
 
 @pytest.mark.parametrize("path", MESSAGES)

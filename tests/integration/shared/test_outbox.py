@@ -190,7 +190,7 @@ def test_objects_are_deleted_only_by_those_who_may(
         outbox.add_deletion(inner, "derived", "events/a/")
     assert Outbox(database, bus).drain() == 0
     assert len(rows(connection, "outbox")) == 1
-    assert Outbox(database, bus, objects).drain() == 1
+    assert Outbox(database, bus, objects, "derived").drain() == 1
     assert objects.names("derived") == ["events/b/1.jpg"]
     assert rows(connection, "outbox") == []
 
@@ -203,11 +203,60 @@ def test_a_deletion_waits_for_the_bucket(
     with database.transaction() as inner:
         outbox.add_deletion(inner, "derived", "events/a/")
         outbox.add_message(inner, Tick())
-    assert Outbox(database, bus, objects).drain() == 1
+    assert Outbox(database, bus, objects, "derived").drain() == 1
     assert len(bus.messages) == 1
     objects.away = False
-    assert Outbox(database, bus, objects).drain() == 1
+    assert Outbox(database, bus, objects, "derived").drain() == 1
     assert objects.names("derived") == []
+
+
+def asked_for_by_the_database(connection: Connection, prefix: str, receipt: UUID | None = None) -> None:
+    """A deletion as SQL asks for it, which knows no bucket."""
+    connection.execute(
+        "INSERT INTO outbox (kind, object_prefix, receipt_id) VALUES ('delete_objects', %s, %s)", (prefix, receipt)
+    )
+
+
+def test_a_deletion_without_a_bucket_is_one_in_the_derived_bucket(
+    database: Database, connection: Connection, bus: RecordingPublisher, objects: MemoryObjects
+) -> None:
+    for bucket in ("derived", "photos"):
+        objects.put(bucket, "events/a/1.jpg", b"x")
+    asked_for_by_the_database(connection, "events/a/")
+    assert Outbox(database, bus).drain() == 0
+    assert Outbox(database, bus, objects, "derived").drain() == 1
+    assert (objects.names("derived"), objects.names("photos")) == ([], ["events/a/1.jpg"])
+
+
+def test_what_is_about_to_be_written_waits_for_a_deletion_without_a_bucket(
+    database: Database, connection: Connection, bus: RecordingPublisher, objects: MemoryObjects
+) -> None:
+    objects.put("derived", "events/a/old.jpg", b"x")
+    asked_for_by_the_database(connection, "events/a/")
+    Outbox(database, bus, objects, "derived").finish_deletions("derived", "events/a/photo/")
+    assert objects.names("derived") == []
+    assert rows(connection, "outbox") == []
+
+
+def test_a_receipt_is_complete_with_its_last_deletion(
+    database: Database, connection: Connection, bus: RecordingPublisher, objects: MemoryObjects
+) -> None:
+    receipt = uuid4()
+    connection.execute("INSERT INTO purge_receipts (id, event_id, erased) VALUES (%s, %s, '{}')", (receipt, receipt))
+    asked_for_by_the_database(connection, "events/a/1.jpg", receipt)
+    asked_for_by_the_database(connection, "events/a/2.jpg", receipt)
+    drained = Outbox(database, bus, objects, "derived")
+    drained.drain(limit=1)
+    assert rows(connection, "purge_receipts")[0]["completed_at"] is None
+    drained.drain(limit=1)
+    assert rows(connection, "purge_receipts")[0]["completed_at"] is not None
+
+
+def test_who_deletes_also_names_the_derived_bucket(
+    database: Database, bus: RecordingPublisher, objects: MemoryObjects
+) -> None:
+    with pytest.raises(ValueError, match="names the derived bucket"):
+        Outbox(database, bus, objects)
 
 
 def test_an_empty_prefix_cannot_be_asked_for(database: Database) -> None:

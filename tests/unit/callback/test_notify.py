@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.callback.notify import clustering_finished
+from functions.callback.wording import clustering_finished
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""Replay of dead letters, by an operator: ``python -m functions.callback.replay``.
+
+A letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that a
+replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
+idempotent; a job that failed for its dead letter runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.bus import load_bus
+from shared.contracts import StorageNotification, message_type
+from shared.database import Connection, Database
+from shared.errors import Malformed, Retryable, SettingsError
+from shared.publish import Publisher, PubSubPublisher
+from shared.settings import Settings
+
+Outcome = Literal["replayed", "malformed", "listed"]
+Report = Callable[[str], None]
+
+# The bus adds these to what it delivers and refuses them in what it is given.
+_OF_THE_BUS = ("CloudPubSubDeadLetter", "goog")
+_EVERY = 50
+
+_COUNT = """
+SELECT count(*) AS letters FROM dead_letters
+WHERE replayed_at IS NULL AND (%(topic)s::text IS NULL OR topic = %(topic)s)
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+"""
+# SKIP LOCKED: two replays at once share the work.
+_NEXT = """
+SELECT id, topic, data, attributes, error, job_id FROM dead_letters
+WHERE replayed_at IS NULL AND id > %(after)s AND (%(topic)s::text IS NULL OR topic = %(topic)s)
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_REPLAYED = "UPDATE dead_letters SET replayed_at = clock_timestamp() WHERE id = %s"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which of the letters that wait: of one topic, with these ids, or all; at most ``limit``."""
+
+    topic: str | None = None
+    ids: tuple[int, ...] | None = None
+    limit: int = 10_000
+    only_list: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """As the statements take it."""
+        return {"topic": self.topic, "ids": list(self.ids) if self.ids is not None else None}
+
+
+def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Report) -> Counter[Outcome]:
+    """Replay the letters that are wanted, oldest first, and return how many had which outcome.
+
+    A letter whose content no function would read today is told and left where it is: it would only come back.
+
+    Raises:
+        Retryable: the database or the bus is away. What was replayed until then stays replayed.
+    """
+    with database.transaction() as connection:
+        row = connection.execute(_COUNT, wanted.values()).fetchone()
+    total = min(row["letters"] if row else 0, wanted.limit)
+    report(f"{total} dead letters wait")
+    outcomes: Counter[Outcome] = Counter()
+    after = 0
+    while outcomes.total() < wanted.limit:
+        with database.transaction() as connection:
+            letter = connection.execute(_NEXT, {**wanted.values(), "after": after}).fetchone()
+            if letter is None:
+                break
+            after = letter["id"]
+            outcomes[_one(connection, publisher, letter, wanted, report)] += 1
+        if outcomes.total() % _EVERY == 0:
+            report(f"{outcomes.total()} of {total}")
+    return outcomes
+
+
+def _one(
+    connection: Connection, publisher: Publisher, letter: Mapping[str, Any], wanted: Wanted, report: Report
+) -> Outcome:
+    name = f"letter {letter['id']} of {letter['topic']} (job {letter['job_id']})"
+    attributes = {key: text for key, text in letter["attributes"].items() if not key.startswith(_OF_THE_BUS)}
+    data = bytes(letter["data"])
+    problem = _why_nobody_reads_it(letter["topic"], data, attributes)
+    if problem is not None:
+        report(f"{name} stays: {problem}")
+        return "malformed"
+    if wanted.only_list:
+        report(f"{name}: {letter['error']}")
+        return "listed"
+    publisher.publish(letter["topic"], data, attributes)
+    connection.execute(_REPLAYED, (letter["id"],))
+    return "replayed"
+
+
+def _why_nobody_reads_it(topic: str, data: bytes, attributes: Mapping[str, str]) -> str | None:
+    parser = StorageNotification if topic == StorageNotification.topic else message_type(topic, attributes)
+    if parser is None:
+        return "no such topic is declared any more"
+    try:
+        parser.parse(data, attributes)
+    except Malformed as error:
+        return str(error)
+    return None
+
+
+def arguments(words: Sequence[str] | None) -> Wanted:
+    """What the command line asks for; a mistake in it ends the program with how it is meant."""
+    topics = [topic.name for topic in load_bus().topics]
+    parser = argparse.ArgumentParser(
+        prog="python -m functions.callback.replay",
+        description="Send dead letters to the topics they came from. DATABASE_URL and GOOGLE_CLOUD_PROJECT say where.",
+    )
+    parser.add_argument("--topic", choices=topics, help="only letters of this topic")
+    parser.add_argument("--id", type=int, action="append", metavar="N", help="only this letter (may be repeated)")
+    parser.add_argument("--limit", type=int, default=10_000, help="at most so many (default: %(default)s)")
+    parser.add_argument("--list", action="store_true", help="tell what would be replayed, and why it died")
+    given = parser.parse_args(words)
+    return Wanted(given.topic, tuple(given.id) if given.id else None, given.limit, given.list)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command: 0 done, 1 broken off, 2 the settings are wrong."""
+    wanted = arguments(words)
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        say(str(error))
+        return 2
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        outcomes = replay(database, PubSubPublisher(settings.google_cloud_project), wanted, say)
+    except Retryable as error:
+        say(f"broken off: {error}. What was replayed stays replayed; run it again for the rest")
+        return 1
+    finally:
+        database.close()
+    say(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "nothing to do")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

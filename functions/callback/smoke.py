@@ -1,0 +1,146 @@
+"""The database's part of a smoke test, run inside the deployment: ``python -m functions.callback.smoke``.
+
+``prepare EVENT`` makes an event that consents; ``wait EVENT MEDIA SECONDS`` waits until a photo of it has been looked
+at, and fails unless it has a face; ``remove EVENT`` takes everything of it away again. The photo itself is uploaded by
+`terraform/smoke.py`. An event that was not prepared here is never touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.database import Database
+from shared.errors import Retryable, SettingsError
+from shared.settings import Settings
+
+# Marks the events that are made here.
+CONSENT_TEXT = "smoke test"
+_POLL_SECONDS = 0.5
+
+_PREPARE = """
+INSERT INTO events (id, name, face_recognition_enabled, consent_text_version, consented_at)
+VALUES (%s, 'smoke test', true, %s, now()) ON CONFLICT (id) DO NOTHING
+"""
+_OUTCOME = """
+SELECT status, error_code, error, result ->> 'skipped' AS skipped,
+    (SELECT count(*) FROM faces WHERE faces.media_id = %(media_id)s) AS faces,
+    round(extract(epoch FROM completed_at - created_at)::numeric, 1) AS seconds
+FROM ml_jobs WHERE event_id = %(event_id)s AND job_type = 'detect' AND media_ids @> ARRAY[%(media_id)s::uuid]
+ORDER BY created_at DESC LIMIT 1
+"""
+_IS_OURS = "SELECT consent_text_version = %s AS ours FROM events WHERE id = %s"
+_REMOVE = "DELETE FROM events WHERE id = %s AND consent_text_version = %s"
+
+
+class SmokeTestFailed(Exception):
+    """What was to be seen was not; the message says what was instead, and where to look."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo that was looked at: its faces, and the seconds from the job's making to its end."""
+
+    faces: int
+    seconds: float
+
+
+def prepare(database: Database, event_id: UUID) -> None:
+    """Make an event that consents, unless it is there already.
+
+    Raises:
+        Retryable: the database is away.
+    """
+    with database.transaction() as connection:
+        connection.execute(_PREPARE, (event_id, CONSENT_TEXT))
+
+
+def wait(database: Database, event_id: UUID, media_id: UUID, seconds: float, pause: Callable[[float], None]) -> Seen:
+    """Wait until the photo has been looked at, for at most ``seconds``; ``pause`` waits between two looks.
+
+    Raises:
+        SmokeTestFailed: its job failed, found no face, or did not end in time.
+        Retryable: the database is away.
+    """
+    deadline = time.monotonic() + seconds
+    status = None
+    while True:
+        with database.transaction() as connection:
+            row = connection.execute(_OUTCOME, {"event_id": event_id, "media_id": media_id}).fetchone()
+        status = row["status"] if row else None
+        if row is not None and status == "failed":
+            raise SmokeTestFailed(f"detection failed ({row['error_code']}): {row['error']}")
+        if row is not None and status == "completed":
+            if row["faces"] == 0:
+                raise SmokeTestFailed(f"no face was found ({row['skipped'] or 'the photo was looked at'})")
+            return Seen(int(row["faces"]), float(row["seconds"]))
+        if time.monotonic() >= deadline:
+            break
+        pause(_POLL_SECONDS)
+    where = (
+        "its job is " + status if status else "no job was made: look at media-uploads' subscription and detect's log"
+    )
+    raise SmokeTestFailed(f"no face within {seconds:.0f} s; {where}")
+
+
+def remove(database: Database, event_id: UUID) -> bool:
+    """Take the event and everything of it away; False when it is not there.
+
+    Raises:
+        SmokeTestFailed: the event is a real one.
+        Retryable: the database is away.
+    """
+    with database.transaction() as connection:
+        row = connection.execute(_IS_OURS, (CONSENT_TEXT, event_id)).fetchone()
+        if row is None:
+            return False
+        if not row["ours"]:
+            raise SmokeTestFailed("that event was not made by a smoke test, so it is left alone")
+        return connection.execute(_REMOVE, (event_id, CONSENT_TEXT)).rowcount == 1
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m functions.callback.smoke", description=__doc__)
+    parser.add_argument("step", choices=("prepare", "wait", "remove"))
+    parser.add_argument("event", type=UUID)
+    parser.add_argument("media", type=UUID, nargs="?")
+    parser.add_argument("seconds", type=float, nargs="?", default=300)
+    given = parser.parse_args(words)
+    if given.step == "wait" and given.media is None:
+        parser.error("wait needs the photo's id too")
+    return given
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a step: 0 as it should be, 1 not so, 2 the settings are wrong."""
+    given = _arguments(words)
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        sys.stdout.write(f"{error}\n")
+        return 2
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        if given.step == "prepare":
+            prepare(database, given.event)
+            sys.stdout.write(f"event {given.event} is there and consents\n")
+        elif given.step == "wait":
+            seen = wait(database, given.event, given.media, given.seconds, time.sleep)
+            sys.stdout.write(f"{seen.faces} faces, {seen.seconds:.1f} s after the upload was heard of\n")
+        else:
+            was_there = remove(database, given.event)
+            sys.stdout.write(f"event {given.event} {'is gone' if was_there else 'was not there'}\n")
+    except (SmokeTestFailed, Retryable) as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    finally:
+        database.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
