@@ -7,12 +7,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from functions.admin import access
 from functions.admin.auth import Caller
+from functions.admin.problems import conflict
 from shared import outbox
+from shared.consent import consents
 from shared.contracts import DetectRequested, Priority
-from shared.database import Connection, Database
-from shared.errors import Permanent
-from shared.outbox import Outbox
+from shared.database import Connection
 
 _MOST_PHOTOS = 10_000
 
@@ -31,12 +32,6 @@ class EnqueueRequest(BaseModel):
     force: bool = False
 
 
-_EVENT = """
-SELECT face_recognition_enabled, archived_at IS NOT NULL AS archived,
-    EXISTS (SELECT FROM event_members WHERE event_id = events.id AND user_id = %(user_id)s
-        AND role IN ('owner', 'organizer')) AS organises
-FROM events WHERE id = %(event_id)s
-"""
 # One job per object generation: the one that is there is asked for again (a new run), or one is made.
 _PHOTOS = """
 SELECT media.id AS media_id, coalesce(media.object_generation, 0) AS generation, job.id AS job_id, job.status
@@ -64,35 +59,29 @@ WHERE id = %(job_id)s AND (status = 'failed' OR (status = 'completed' AND %(forc
 """
 
 
-def enqueue(database: Database, outbox_: Outbox, caller: Caller, request: EnqueueRequest) -> list[dict[str, Any]]:
-    """Make or renew the jobs, in one transaction with their messages; returns ``{job_id, media_id}`` for each.
+def enqueue(connection: Connection, caller: Caller, request: EnqueueRequest) -> list[dict[str, Any]]:
+    """Make or renew the jobs, together with their messages; returns ``{job_id, media_id}`` for each.
 
     A photo whose job is open, or completed without ``force``, is left alone; but a job that waits because of its
     low priority is asked for now when the priority is higher.
 
     Raises:
-        Permanent: ``not_found`` (also when the caller may not know of the event), ``no_consent``.
-        Retryable: the database is away.
+        Problem: 404 and 403 as `access.to_event`; 409 ``no_consent``.
     """
-    with database.transaction() as connection:
-        event = connection.execute(_EVENT, {"event_id": request.event_id, "user_id": caller.user_id}).fetchone()
-        if event is None or not (caller.is_service or event["organises"]):
-            raise Permanent("not_found", "no such event, or you are not one of its organisers")
-        if event["archived"] or not event["face_recognition_enabled"]:
-            raise Permanent("no_consent", "face recognition is not switched on for this event, or it is archived")
-        photos = connection.execute(
-            _PHOTOS,
-            {
-                "event_id": request.event_id,
-                "media_ids": request.media_ids,
-                "force": request.force,
-                "priority": request.priority,
-                "limit": _MOST_PHOTOS,
-            },
-        ).fetchall()
-        jobs = [job for photo in photos if (job := _ask_for(connection, request, photo))]
-    outbox_.drain_quietly()
-    return jobs
+    access.to_event(connection, caller, request.event_id)
+    if not consents(connection, request.event_id):
+        raise conflict("no_consent", "face recognition is not switched on for this event, or it is archived")
+    photos = connection.execute(
+        _PHOTOS,
+        {
+            "event_id": request.event_id,
+            "media_ids": request.media_ids,
+            "force": request.force,
+            "priority": request.priority,
+            "limit": _MOST_PHOTOS,
+        },
+    ).fetchall()
+    return [job for photo in photos if (job := _ask_for(connection, request, photo))]
 
 
 def _ask_for(connection: Connection, request: EnqueueRequest, photo: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,23 +14,33 @@ import flask
 import jwt
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from functions.admin.main import Admin
+from functions.admin.room import Room
 from functions.admin.settings import AdminSettings
-from shared.database import Connection
+from shared.database import Connection, Database
 from shared.outbox import Outbox
-from tests.fakes import RecordingPublisher
+from tests.arrange import DERIVED_BUCKET
+from tests.fakes import MemoryObjects, RecordingPublisher
 
 SECRET = "a secret of at least 32 characters"
+INVITATION_SECRET = "another secret of at least 32 characters"
 
 
 @dataclass
 class AdminSite:
-    """The function behind a client, with a bus that keeps what it is given."""
+    """The function behind a client, with a bus that keeps what it is given and buckets in memory.
+
+    ``connection`` commits each statement with the owner's rights, for arranging and looking.
+    """
 
     client: FlaskClient
     connection: Connection
-    bus: RecordingPublisher = field(default_factory=RecordingPublisher)
+    admin: Admin
+    room: Room
+    bus: RecordingPublisher
+    objects: MemoryObjects
 
     def token(self, user_id: UUID | None = None, **changed: Any) -> dict[str, str]:
         """The header of a user, or of the host app's server."""
@@ -36,15 +48,20 @@ class AdminSite:
         claims = {"aud": "authenticated", "exp": int(time.time()) + 600, **who, **changed}
         return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
 
+    def ask(
+        self, method: str, path: str, user_id: UUID | None = None, /, *, key: str | None = None, **body: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """One request of a user, or (None) of the host app's server; ``body`` is JSON, UUIDs as text."""
+        headers = self.token(user_id) | ({} if key is None else {"Idempotency-Key": key})
+        content = json.loads(json.dumps(body, default=str)) if method not in ("GET", "HEAD") else None
+        answer = self.client.open(path, method=method, json=content, headers=headers)
+        return answer.status_code, told(answer)
+
     def enqueue(self, headers: Mapping[str, str], **body: Any) -> tuple[int, dict[str, Any]]:
         """POST /ml/enqueue."""
-        content = {key: str(value) if isinstance(value, UUID) else value for key, value in body.items()}
+        content = json.loads(json.dumps(body, default=str))
         answer = self.client.post("/ml/enqueue", json=content, headers=dict(headers))
-        result: dict[str, Any] = answer.get_json(force=True)
-        if answer.status_code >= 400:
-            assert answer.mimetype == "application/problem+json"
-            assert (result["status"], set(result)) == (answer.status_code, {"type", "title", "status", "detail"})
-        return answer.status_code, result
+        return answer.status_code, told(answer)
 
     def failures(self) -> dict[str, int]:
         """Refused credentials by reason."""
@@ -52,19 +69,45 @@ class AdminSite:
         return {row["reason"]: row["failures"] for row in found}
 
 
+def told(answer: TestResponse) -> dict[str, Any]:
+    """The answer's JSON object; one of 400 and above is problem details."""
+    result: dict[str, Any] = answer.get_json(force=True)
+    if answer.status_code >= 400:
+        assert answer.mimetype == "application/problem+json"
+        assert result["status"] == answer.status_code
+        assert {"type", "title", "status", "detail", "code"} <= set(result)
+    return result
+
+
+SETTINGS: dict[str, Any] = {
+    "google_cloud_project": "project",
+    "jwt_secret": SECRET,
+    "derived_bucket": DERIVED_BUCKET,
+    "invitation_secret": INVITATION_SECRET,
+    "public_url": "https://photos.example",
+    "database_pool_size": 8,
+}
+
+
+@contextmanager
+def open_site(database_url: str, connection: Connection, **changed: Any) -> Iterator[AdminSite]:
+    """Admin on a database, served as functions-framework serves it; ``changed`` are settings."""
+    settings = AdminSettings.model_validate({"database_url": database_url, **SETTINGS, **changed})
+    database = Database(settings.database_url, pool_size=settings.database_pool_size)
+    bus, objects = RecordingPublisher(), MemoryObjects()
+    room = Room(settings, database, Outbox(database, bus), objects)
+    admin = Admin(room)
+    app = flask.Flask("admin", static_folder=None)
+    methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+    app.add_url_rule("/<path:_>", view_func=lambda _: admin.answer(flask.request), methods=methods)
+    try:
+        yield AdminSite(app.test_client(), connection, admin, room, bus, objects)
+    finally:
+        database.close()
+
+
 @pytest.fixture
 def site(database_url: str, connection: Connection) -> Iterator[AdminSite]:
     """Admin on this test's database."""
-    admin = Admin(
-        AdminSettings.model_validate(
-            {"database_url": database_url, "google_cloud_project": "project", "jwt_secret": SECRET}
-        )
-    )
-    app = flask.Flask("admin")
-    app.add_url_rule(
-        "/<path:_>", view_func=lambda _: admin.answer(flask.request), methods=["GET", "POST", "PUT", "DELETE"]
-    )
-    made = AdminSite(app.test_client(), connection)
-    admin._outbox = Outbox(admin._database, made.bus)
-    yield made
-    admin._database.close()
+    with open_site(database_url, connection) as made:
+        yield made

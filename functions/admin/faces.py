@@ -1,0 +1,140 @@
+"""Routes of reads about faces: a person's, and their thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+import flask
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.admin import access, cursor, faces_store
+from functions.admin.answers import is_known, picture, picture_tag
+from functions.admin.audit import note_read
+from functions.admin.auth import Caller
+from functions.admin.cursor import CursorText, PageSize, Place
+from functions.admin.faces_store import AfterFace
+from functions.admin.paths import OfFace, OfPerson
+from functions.admin.problems import not_found
+from functions.admin.room import Room
+from shared.storage import ObjectMissing
+
+_MAX_THUMBNAIL_BYTES = 2**20  # detect writes some 10 kB
+
+
+class Box(BaseModel):
+    """A rectangle on the upright photo; all four are parts of its width and height, in [0, 1]."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+class ShownFace(BaseModel):
+    """A face, and where to see it. ``quality`` is the detector's confidence, in [0, 1]."""
+
+    id: UUID
+    media_id: UUID
+    person_id: UUID | None
+    bbox: Box
+    quality: float
+    placed_by_human: bool
+    thumbnail_url: str
+    photo_url: str
+
+
+class FaceQuery(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    limit: PageSize = 100
+    cursor: CursorText | None = None
+
+
+class FacePage(BaseModel):
+    """A page of a person's faces, the best first."""
+
+    items: list[ShownFace]
+    next_cursor: str | None
+
+
+class _PlaceOfFace(Place):
+    quality: Annotated[float, Field(ge=0, le=1)]
+
+
+def routes(room: Room) -> APIBlueprint:
+    """The routes that read faces."""
+    api = APIBlueprint("faces", __name__, abp_tags=[Tag(name="faces")])
+
+    @api.get("/person/<uuid:person_id>/faces", responses={200: FacePage})
+    def list_faces(path: OfPerson, query: FaceQuery) -> flask.Response:
+        """The faces of a person; for organisers, and for whom the person is linked to."""
+        caller: Caller = flask.g.caller
+        list_of = cursor.fingerprint("faces", path.person_id)
+        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
+        after = None if place is None else AfterFace(place.quality, place.id)
+        with room.transaction(caller) as connection:
+            entered = access.to_person(connection, caller, path.person_id, "member")
+            rows = faces_store.faces_of_person(connection, path.person_id, after, query.limit + 1)
+            note_read(connection, caller, entered.event_id, "person", path.person_id)
+        page = rows[: query.limit]
+        more = None
+        if len(rows) > len(page):
+            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+        return flask.jsonify({"items": [shown_face(row) for row in page], "next_cursor": more})
+
+    @api.get("/face/<uuid:face_id>/thumbnail", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
+    def get_thumbnail(path: OfFace) -> flask.Response:
+        """The aligned face as JPEG; 404 from the moment that it is purged."""
+        caller: Caller = flask.g.caller
+        with room.transaction(caller) as connection:
+            entered = access.to_face(connection, caller, path.face_id, "member")
+            # The row says whether there is a thumbnail; the object may be there a moment longer.
+            face = faces_store.thumbnail(connection, path.face_id)
+            if face is None or face["thumbnail_object"] is None:
+                raise _no_thumbnail()
+            note_read(connection, caller, entered.event_id, "thumbnail", path.face_id)
+        name = face["thumbnail_object"]
+        tag = picture_tag(name, face["object_generation"], face["embedding_model"])
+        if is_known(tag):
+            return picture(None, tag)
+        return picture(_read(room, name), tag)
+
+    return api
+
+
+def shown_face(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `faces_store` as JSON values."""
+    return ShownFace(
+        id=row["id"],
+        media_id=row["media_id"],
+        person_id=row["person_id"],
+        bbox=Box.model_validate(row["bbox"]),
+        quality=row["quality"],
+        placed_by_human=row["placed_by_human"],
+        thumbnail_url=f"/face/{row['id']}/thumbnail",
+        photo_url=f"/media/{row['media_id']}/image",
+    ).model_dump(mode="json")
+
+
+def _read(room: Room, name: str) -> bytes:
+    """The object as it is now.
+
+    Raises:
+        Problem: 404, it is not there.
+        Retryable: the bucket is away.
+    """
+    bucket = room.settings.derived_bucket
+    try:
+        generation = room.objects.generation(bucket, name)
+        return room.objects.read(bucket, name, generation, max_bytes=_MAX_THUMBNAIL_BYTES)
+    except ObjectMissing:
+        raise _no_thumbnail() from None
+
+
+def _no_thumbnail() -> Exception:
+    return not_found("this face has no thumbnail, or none any more")

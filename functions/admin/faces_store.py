@@ -1,0 +1,62 @@
+"""Rows of faces and photos, as they are shown. Embeddings and landmarks are not read here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from shared.database import Connection
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AfterFace:
+    """Where the page before ended."""
+
+    quality: float
+    after_id: UUID
+
+
+_FACES_OF_PERSON = """
+SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human
+FROM faces WHERE face_person_id = %(person_id)s AND (
+    %(after_id)s::uuid IS NULL OR quality_score < %(quality)s::real
+    OR (quality_score = %(quality)s::real AND id > %(after_id)s)
+)
+ORDER BY quality_score DESC, id LIMIT %(limit)s
+"""
+_FACES = """
+SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human
+FROM faces WHERE id = ANY(%s)
+"""
+_THUMBNAIL = """
+SELECT event_id, thumbnail_object, object_generation, embedding_model FROM faces WHERE id = %s
+"""
+_PHOTO = """
+SELECT bucket, object_name, object_generation FROM media
+WHERE id = %s AND bucket IS NOT NULL AND object_name IS NOT NULL AND deleted_generation < object_generation
+"""
+
+
+def faces_of_person(connection: Connection, person_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
+    """Up to ``limit`` faces of a person, the best first."""
+    place = {"quality": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_FACES_OF_PERSON, {"person_id": person_id, **place, "limit": limit}).fetchall()
+
+
+def faces(connection: Connection, face_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Some faces by id."""
+    return {row["id"]: row for row in connection.execute(_FACES, (list(face_ids),)).fetchall()}
+
+
+def thumbnail(connection: Connection, face_id: UUID) -> Row | None:
+    """Where the face's thumbnail is, and what it was made from; None when there is no such face."""
+    return connection.execute(_THUMBNAIL, (face_id,)).fetchone()
+
+
+def photo(connection: Connection, media_id: UUID) -> Row | None:
+    """The photo's object; None when it has none or none any more."""
+    return connection.execute(_PHOTO, (media_id,)).fetchone()

@@ -1,0 +1,97 @@
+"""The public keys that tokens are verified with, as their issuer publishes them (JWKS)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from shared.errors import Retryable
+from shared.log import logger
+
+# After this long a set is fetched again, so that a key that was withdrawn is not believed for ever.
+_FRESH_SECONDS = 600.0
+# While the issuer is away its keys are believed for this long.
+_BELIEVED_SECONDS = 24 * 3600.0
+
+# The one algorithm of each kind of key; symmetric keys are none of them, whatever a set says.
+_ALGORITHMS = {"RSA": "RS256", "EC P-256": "ES256", "OKP Ed25519": "EdDSA"}
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A key, and the only algorithm that it verifies."""
+
+    key: Any
+    algorithm: str
+
+
+class KeySet:
+    """One issuer's keys, fetched when the first is asked for, and again for one that is not known.
+
+    Never more often than every ``min_interval`` seconds, successful or not: whoever sends tokens with made-up key
+    ids must not make us hammer the issuer. ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: float, min_interval: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=timeout)
+        self._min_interval = min_interval
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys: dict[str, PublicKey] = {}
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+
+    def key(self, key_id: str) -> PublicKey | None:
+        """The key of that id, or None where the issuer has none.
+
+        Raises:
+            Retryable: the issuer is away, and the key is not known from before.
+        """
+        if self._age() > _FRESH_SECONDS or key_id not in self._keys:
+            with self._lock:
+                if self._age() > _FRESH_SECONDS or key_id not in self._keys:
+                    self._fetch()
+        found = self._keys.get(key_id) if self._age() <= _BELIEVED_SECONDS else None
+        if found is None and self._fetched_at != self._tried_at:
+            raise Retryable("the keys that tokens are verified with could not be fetched")
+        return found
+
+    def _age(self) -> float:
+        return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
+
+    def _fetch(self) -> None:
+        now = self._clock()
+        if self._tried_at is not None and now - self._tried_at < self._min_interval:
+            return
+        self._tried_at = now
+        try:
+            keys = _usable(self._client.fetch_data())
+        except (jwt.PyJWTError, ValueError, OSError) as error:
+            logger().warning("a key set could not be fetched", reason=type(error).__name__)
+            return
+        self._keys, self._fetched_at = keys, now
+
+
+def _usable(content: dict[str, Any]) -> dict[str, PublicKey]:
+    """The keys of a set that verify signatures in a way that is believed here, by id."""
+    found: dict[str, PublicKey] = {}
+    listed = content.get("keys")
+    for entry in listed if isinstance(listed, list) else []:
+        if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str):
+            continue
+        # A set is somebody else's text: a kind may be anything.
+        algorithm = _ALGORITHMS.get(f"{entry.get('kty')} {entry.get('crv', '')}".strip())
+        if algorithm is None or entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
+            continue
+        try:
+            found[entry["kid"]] = PublicKey(jwt.PyJWK(entry, algorithm).key, algorithm)
+        except jwt.PyJWTError:
+            logger().warning("a key of a key set is not usable", key_type=str(entry["kty"]))
+    return found

@@ -1,0 +1,158 @@
+"""The ledger: every decision is one transaction, one row, and exactly reversible.
+
+A decision names its scope, the rows it may change. The rows' images before and after are compared, and what differs
+is kept with the decision: undoing it puts those rows back. Later decisions on the same persons, faces or users have
+to be undone first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from functions.admin import ledger_store
+from functions.admin.ledger_store import Images, Scope
+from functions.admin.problems import Problem, conflict, not_found
+from shared.database import Connection
+
+
+@dataclass
+class Entry:
+    """A decision while it is made; ``subject`` holds ids and counts only, and ``decision_id`` is set at the end."""
+
+    kind: str
+    actor_id: UUID | None
+    scope: Scope
+    subject: dict[str, Any] = field(default_factory=dict)
+    decision_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The decision's id, once the block of :func:`decide` has ended."""
+        if self.decision_id is None:
+            message = "the decision has not been recorded yet"
+            raise RuntimeError(message)
+        return self.decision_id
+
+
+def lock_event(connection: Connection, event_id: UUID) -> int:
+    """Be the only one who decides on the event until the transaction ends; the decision's place in its history.
+
+    Whatever a decision depends on is read after this.
+    """
+    return ledger_store.next_version(connection, event_id)
+
+
+@contextmanager
+def decide(
+    connection: Connection,
+    kind: str,
+    actor_id: UUID | None,
+    version: int,
+    scope: Scope,
+    *,
+    moves_faces: bool,
+) -> Iterator[Entry]:
+    """Record what the block changes within ``scope``. ``version`` is what :func:`lock_event` gave.
+
+    With ``moves_faces``, covers and counts of the scope's persons follow, and the event is clustered anew.
+    """
+    faces = scope.face_ids | set(ledger_store.faces_of(connection, scope.event_id, scope.person_ids))
+    scope = Scope(scope.event_id, scope.person_ids, faces, scope.user_ids)
+    before = ledger_store.images(connection, scope)
+    entry = Entry(kind, actor_id, scope)
+    yield entry
+    touched = _persons_in(_changes(before, ledger_store.images(connection, scope)), scope)
+    if moves_faces:
+        ledger_store.settle(connection, scope)
+        ledger_store.ask_for_clustering(connection, scope.event_id)
+    ledger_store.note_edit(connection, scope.event_id, touched)
+    changes = _changes(before, ledger_store.images(connection, scope))
+    entry.decision_id = ledger_store.record(
+        connection,
+        event_id=scope.event_id,
+        actor_id=actor_id,
+        kind=kind,
+        subject=entry.subject,
+        inverse={"changes": changes},
+        version=version,
+        person_ids=touched,
+        face_ids={UUID(change["key"]) for change in changes if change["table"] == "faces"},
+        user_ids=scope.user_ids,
+    )
+
+
+def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision_id: UUID) -> UUID:
+    """Take a decision back; returns the id of the undo.
+
+    Raises:
+        Problem: 404 there is no such decision; 409 it is undone already, is itself an undo, was erased by a purge, or
+            later decisions build on it (``decisions`` names them, the newest first).
+    """
+    version = ledger_store.next_version(connection, event_id)
+    decision = ledger_store.decision(connection, decision_id)
+    if decision is None or decision["event_id"] != event_id:
+        raise not_found("no such decision")
+    if decision["kind"] == "undo":
+        raise conflict("is_undo", "an undo is not undone: decide again what you want")
+    if decision["undone_by"] is not None:
+        raise conflict("already_undone", "this decision is undone already")
+    if decision["inverse"] is None:
+        raise conflict("erased", "what this decision changed was erased by a purge: it cannot be undone")
+    later = ledger_store.built_on(connection, decision_id)
+    if later:
+        named = [
+            {"id": str(row["id"]), "kind": row["kind"], "created_at": row["created_at"].isoformat()} for row in later
+        ]
+        raise Problem(
+            409,
+            "built_upon",
+            f"{len(later)} later decision(s) build on this one: undo those first, the newest first",
+            {"decisions": named},
+        )
+    ledger_store.put_back(connection, event_id, decision["inverse"].get("changes", []))
+    scope = Scope(event_id, frozenset(decision["person_ids"]), frozenset(), frozenset())
+    ledger_store.settle(connection, scope)
+    if decision["kind"] not in ("cover", "invite"):
+        ledger_store.ask_for_clustering(connection, event_id)
+    undone_by = ledger_store.record(
+        connection,
+        event_id=event_id,
+        actor_id=actor_id,
+        kind="undo",
+        subject={"decision_id": str(decision_id), "kind": decision["kind"]},
+        inverse={},
+        version=version,
+        person_ids=decision["person_ids"],
+        face_ids=decision["face_ids"],
+        user_ids=decision["user_ids"],
+    )
+    ledger_store.mark_undone(connection, decision_id, undone_by)
+    return undone_by
+
+
+def _changes(before: Images, after: Images) -> list[dict[str, Any]]:
+    """What differs, as ``{table, key, before, after}``; null where the row is not there."""
+    keys = sorted({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
+    return [
+        {"table": table, "key": key, "before": before.get((table, key)), "after": after.get((table, key))}
+        for table, key in keys
+    ]
+
+
+def _persons_in(changes: list[dict[str, Any]], scope: Scope) -> set[UUID]:
+    """The persons that changed, or gained or lost a face, a rejection, an invitation."""
+    found: set[UUID] = set()
+    for change in changes:
+        if change["table"] == "face_persons":
+            found.add(UUID(change["key"]))
+        for image in (change["before"], change["after"]):
+            found |= _persons_named(image or {})
+    return found & scope.person_ids
+
+
+def _persons_named(image: Mapping[str, Any]) -> set[UUID]:
+    return {UUID(image[column]) for column in ("face_person_id", "person_a_id", "person_b_id") if image.get(column)}

@@ -1,0 +1,169 @@
+"""Rows of persons, as lists show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from shared.database import Connection
+
+Row = dict[str, Any]
+Order = Literal["photos", "newest", "name"]
+
+
+@dataclass(frozen=True)
+class PersonFilter:
+    """Which persons of an event; what is None filters nothing.
+
+    Each of ``words`` begins a word of the linked user's name, whatever their accents. ``media_id`` is a photo that
+    they are on. ``linked_to`` leaves one user's persons alone.
+    """
+
+    event_id: UUID
+    statuses: Sequence[str]
+    min_faces: int
+    words: str | None
+    media_id: UUID | None
+    linked_to: UUID | None
+
+
+@dataclass(frozen=True)
+class AfterPerson:
+    """Where the page before ended: the last person, and by what it was ordered.
+
+    ``as_of`` is when the first page was asked for: faces that came later do not count in the order by photos, so
+    that photos that arrive between two pages move nobody from one to the other.
+    """
+
+    as_of: datetime
+    after_id: UUID
+    photos: int
+    created_at: datetime
+    name: str
+
+
+# Faces are counted, not read from the persons' metadata: that is what the last run or decision wrote.
+_LISTED = """
+WITH counted AS (
+    SELECT face_person_id, count(*) AS face_count, count(DISTINCT media_id) AS photo_count,
+        count(DISTINCT media_id) FILTER (WHERE created_at <= coalesce(%(as_of)s, now())) AS ranked_photos
+    FROM faces WHERE event_id = %(event_id)s AND face_person_id IS NOT NULL GROUP BY face_person_id
+), listed AS (
+    SELECT person.id, person.event_id, person.status, person.version, person.representative_face_id AS cover_face_id,
+        person.merged_into_id, person.created_at, person.invitation_email, person.linked_user_id,
+        users.display_name AS linked_name,
+        -- Who has a name comes first.
+        coalesce('a' || trombi_folded(users.display_name), 'b') COLLATE "C" AS ranked_name,
+        coalesce(counted.face_count, 0) AS face_count, coalesce(counted.photo_count, 0) AS photo_count,
+        coalesce(counted.ranked_photos, 0) AS ranked_photos, coalesce(%(as_of)s, now()) AS as_of
+    FROM face_persons AS person
+    LEFT JOIN counted ON counted.face_person_id = person.id
+    LEFT JOIN users ON users.id = person.linked_user_id
+    WHERE person.event_id = %(event_id)s AND person.status = ANY(%(statuses)s)
+        AND coalesce(counted.face_count, 0) >= %(min_faces)s
+        AND (%(linked_to)s::uuid IS NULL OR person.linked_user_id = %(linked_to)s)
+        AND (%(words)s::text IS NULL OR trombi_has_words(users.display_name, %(words)s))
+        AND (%(media_id)s::uuid IS NULL OR person.id IN (
+            SELECT face_person_id FROM faces WHERE media_id = %(media_id)s AND event_id = %(event_id)s
+        ))
+)
+SELECT * FROM listed
+"""
+_PERSONS: dict[Order, str] = {
+    "photos": _LISTED
+    + """
+WHERE %(after_id)s::uuid IS NULL OR ranked_photos < %(photos)s
+    OR (ranked_photos = %(photos)s AND id > %(after_id)s)
+ORDER BY ranked_photos DESC, id LIMIT %(limit)s
+""",
+    "newest": _LISTED
+    + """
+WHERE %(after_id)s::uuid IS NULL OR created_at < %(created_at)s
+    OR (created_at = %(created_at)s AND id > %(after_id)s)
+ORDER BY created_at DESC, id LIMIT %(limit)s
+""",
+    "name": _LISTED
+    + """
+WHERE %(after_id)s::uuid IS NULL OR (ranked_name, id) > (%(name)s COLLATE "C", %(after_id)s)
+ORDER BY ranked_name, id LIMIT %(limit)s
+""",
+}
+_FROM_THE_BEGINNING = dict.fromkeys(("as_of", "after_id", "photos", "created_at", "name"))
+
+
+def persons(
+    connection: Connection, wanted: PersonFilter, order: Order, after: AfterPerson | None, limit: int
+) -> list[Row]:
+    """Up to ``limit`` persons after ``after``: what a person's state is made of, and what `AfterPerson` holds."""
+    place = _FROM_THE_BEGINNING if after is None else asdict(after)
+    values = {**asdict(wanted), "statuses": list(wanted.statuses), **place, "limit": limit}
+    return connection.execute(_PERSONS[order], values).fetchall()
+
+
+# ---------------------------------------------------------------- suggestions
+
+
+@dataclass(frozen=True)
+class AfterSuggestion:
+    """Where the page before ended."""
+
+    score: float
+    first_id: UUID
+    second_id: UUID
+
+
+# A run writes them; what was decided since then is left out: it is answered already.
+_SUGGESTIONS = """
+WITH suggested AS (
+    SELECT 'face' AS kind, suggestion.score, suggestion.face_id AS first_id, suggestion.face_person_id AS second_id
+    FROM face_suggestions AS suggestion
+    JOIN faces ON faces.id = suggestion.face_id
+    JOIN face_persons AS person ON person.id = suggestion.face_person_id
+    WHERE person.event_id = %(event_id)s AND person.status IN ('pending', 'linked', 'invited')
+        AND faces.face_person_id IS DISTINCT FROM person.id AND NOT faces.placed_by_human
+        AND NOT EXISTS (
+            SELECT FROM face_rejections
+            WHERE face_rejections.face_id = faces.id AND face_rejections.face_person_id = person.id
+        )
+    UNION ALL
+    SELECT 'merge', suggestion.score, suggestion.person_a_id, suggestion.person_b_id
+    FROM merge_suggestions AS suggestion
+    JOIN face_persons AS a ON a.id = suggestion.person_a_id
+    JOIN face_persons AS b ON b.id = suggestion.person_b_id
+    WHERE a.event_id = %(event_id)s AND b.event_id = %(event_id)s
+        AND a.status IN ('pending', 'linked', 'invited') AND b.status IN ('pending', 'linked', 'invited')
+)
+SELECT * FROM suggested
+WHERE %(first_id)s::uuid IS NULL OR score < %(score)s::real
+    OR (score = %(score)s::real AND (first_id, second_id) > (%(first_id)s, %(second_id)s))
+ORDER BY score DESC, first_id, second_id LIMIT %(limit)s
+"""
+_STATES = """
+SELECT person.id, person.event_id, person.status, person.version, person.representative_face_id AS cover_face_id,
+    person.merged_into_id, person.created_at, person.invitation_email, person.linked_user_id,
+    users.display_name AS linked_name, counted.face_count, counted.photo_count
+FROM face_persons AS person
+LEFT JOIN users ON users.id = person.linked_user_id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS face_count, count(DISTINCT media_id) AS photo_count
+    FROM faces WHERE faces.face_person_id = person.id
+) AS counted
+WHERE person.id = ANY(%s)
+"""
+
+
+def suggestions(connection: Connection, event_id: UUID, after: AfterSuggestion | None, limit: int) -> list[Row]:
+    """Up to ``limit`` open questions as ``{kind, score, first_id, second_id}``, the likeliest first.
+
+    Of a ``face`` the ids are face and person, of a ``merge`` the two persons.
+    """
+    place = {"score": None, "first_id": None, "second_id": None} if after is None else asdict(after)
+    return connection.execute(_SUGGESTIONS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+
+
+def states(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """What the states of some persons are made of, by id."""
+    return {row["id"]: row for row in connection.execute(_STATES, (list(person_ids),)).fetchall()}

@@ -1,0 +1,129 @@
+"""Consent, receipts, and the calls into the SQL that knows where personal data is (0009_privacy.sql)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.database import Connection
+
+Row = dict[str, Any]
+
+# ---------------------------------------------------------------- consent and archive
+
+# Before the event's row: in the order in which a detection takes them.
+_LOCK_PHOTOS = "SELECT FROM media WHERE event_id = %s ORDER BY created_at, id FOR NO KEY UPDATE"
+_SET_CONSENT = "SELECT trombi_set_consent(%s, %s, %s) AS changed"
+_ARCHIVE = "SELECT trombi_archive(%s) AS changed"
+_EVENT = """
+SELECT id AS event_id, face_recognition_enabled AS enabled, consent_text_version AS text_version, consented_at,
+    archived_at
+FROM events WHERE id = %s
+"""
+# Never looked at, refused because there was no consent, or with faces whose biometrics were erased.
+_TO_LOOK_AT = """
+SELECT media.id FROM media
+WHERE media.event_id = %(event_id)s AND media.object_name IS NOT NULL
+    AND media.deleted_generation < coalesce(media.object_generation, 1)
+    AND (
+        EXISTS (SELECT FROM faces WHERE faces.media_id = media.id AND faces.thumbnail_object IS NULL)
+        OR NOT EXISTS (
+            SELECT FROM ml_jobs WHERE job_type = 'detect' AND media_ids @> ARRAY[media.id]
+                AND (error_code IS NULL OR error_code NOT IN ('no_consent', 'event_archived'))
+        )
+    )
+ORDER BY media.created_at, media.id LIMIT %(limit)s
+"""
+
+
+def lock_photos(connection: Connection, event_id: UUID) -> None:
+    """Wait for detections that are being accepted or written, and hold up new ones."""
+    connection.execute(_LOCK_PHOTOS, (event_id,))
+
+
+def set_consent(connection: Connection, event_id: UUID, *, enabled: bool, text_version: str | None) -> bool:
+    """Switch face recognition on or off; False when it was so already. Off erases the event's biometrics."""
+    return bool(_one(connection, _SET_CONSENT, (event_id, enabled, text_version))["changed"])
+
+
+def archive(connection: Connection, event_id: UUID) -> bool:
+    """Archive the event, which erases its biometrics; False when it was archived already."""
+    return bool(_one(connection, _ARCHIVE, (event_id,))["changed"])
+
+
+def event_consent(connection: Connection, event_id: UUID) -> Row:
+    """The event's consent as it is now."""
+    return _one(connection, _EVENT, (event_id,))
+
+
+def photos_to_look_at(connection: Connection, event_id: UUID, limit: int) -> list[UUID]:
+    """Photos that were not looked at for want of consent, or whose biometrics were erased."""
+    rows = connection.execute(_TO_LOOK_AT, {"event_id": event_id, "limit": limit}).fetchall()
+    return [row["id"] for row in rows]
+
+
+# ---------------------------------------------------------------- purge and receipts
+
+_PURGE_USER = "SELECT purge_face_data_for_user(%s, %s) AS receipt"
+_PURGE_PERSON = "SELECT purge_face_data_for_person(%s) AS receipt"
+_PURGE_ADDRESS = "SELECT purge_face_data_for_address(%s, %s) AS receipt"
+_RECEIPTS = """
+SELECT id, event_id, reason, erased, requested_at, completed_at FROM purge_receipts
+WHERE event_id = %(event_id)s AND (
+    %(after_id)s::uuid IS NULL OR (requested_at, id) < (%(requested_at)s::timestamptz, %(after_id)s)
+)
+ORDER BY requested_at DESC, id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class AfterReceipt:
+    """Where the page before ended."""
+
+    requested_at: datetime
+    after_id: UUID
+
+
+def purge_user(connection: Connection, user_id: UUID, event_id: UUID) -> Row:
+    """Erase all that the event holds on a user; the receipt, empty where there is nothing (or no such event)."""
+    receipt: Row = _one(connection, _PURGE_USER, (user_id, event_id))["receipt"]
+    return receipt
+
+
+def purge_person(connection: Connection, person_id: UUID) -> Row | None:
+    """Erase a person, and the user that is linked; the receipt, None when there is no such person."""
+    receipt: Row | None = _one(connection, _PURGE_PERSON, (person_id,))["receipt"]
+    return receipt
+
+
+def purge_address(connection: Connection, email: str, event_id: UUID) -> Row:
+    """Erase who was invited by the address, and the user whose it is; the receipt."""
+    receipt: Row = _one(connection, _PURGE_ADDRESS, (email, event_id))["receipt"]
+    return receipt
+
+
+def receipts(connection: Connection, event_id: UUID, after: AfterReceipt | None, limit: int) -> list[Row]:
+    """Up to ``limit`` receipts of an event, the newest first."""
+    place = {"requested_at": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_RECEIPTS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+
+
+# ---------------------------------------------------------------- export
+
+_EXPORT = "SELECT trombi_export(%s, %s, %s) AS held"
+
+
+def export(connection: Connection, user_id: UUID, event_id: UUID | None, *, embeddings: bool) -> Row | None:
+    """All that is held on a user, in one event or in all; None where there is nothing to say."""
+    held: Row | None = _one(connection, _EXPORT, (user_id, event_id, embeddings))["held"]
+    return held
+
+
+def _one(connection: Connection, statement: str, values: Any) -> Row:  # noqa: ANN401 - parameters of a statement
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        message = "a statement that always answers did not"
+        raise RuntimeError(message)
+    return row

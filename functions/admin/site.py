@@ -1,0 +1,336 @@
+"""The application: who gets in, what goes wrong and how it is told, and the document that describes it all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from typing import Any
+
+import flask
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3 import APIBlueprint, Info, OpenAPI
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from functions.admin import (
+    api_docs,
+    decision_routes,
+    events,
+    faces,
+    invitations,
+    metrics,
+    operations,
+    pages,
+    persons,
+    photos,
+    privacy,
+    progress,
+)
+from functions.admin.auth import Authenticator, Unauthenticated
+from functions.admin.idempotency import HEADER as IDEMPOTENCY_KEY
+from functions.admin.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
+from functions.admin.room import Room
+from shared.errors import Permanent, Retryable
+from shared.log import log_context, logger
+from shared.service import READY_PATH
+from shared.storage import ObjectMissing
+
+# One line per noun.
+ROUTES: tuple[Callable[[Room], APIBlueprint], ...] = (
+    decision_routes.routes,
+    events.routes,
+    faces.routes,
+    invitations.routes,
+    metrics.routes,
+    operations.routes,
+    pages.routes,
+    persons.routes,
+    photos.routes,
+    privacy.routes,
+    progress.routes,
+)
+
+# Everything else asks for a bearer token. A parameter is written {} here, whatever its name.
+PUBLIC_PATHS = frozenset(
+    {
+        READY_PATH,
+        "/openapi.json",
+        "/docs",
+        "/docs/{}",
+        "/invite/{}",
+        "/invite/{}/face/{}",
+        "/",
+        "/events/{}/analyse",
+        "/web/{}/{}",
+    }
+)
+_PARAMETER = re.compile(r"<[^>]+>|\{[^}]+\}")
+_MAX_BODY_BYTES = 2**20  # 10,000 ids are 0.4 MB
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_COUNT_FAILURE = """
+INSERT INTO auth_failures (reason) VALUES (%s)
+ON CONFLICT (day, reason) DO UPDATE SET failures = auth_failures.failures + 1
+"""
+
+
+def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
+    """The application with all its routes; opens nothing."""
+    site = _Site(
+        __name__,
+        info=Info(title="Trombi", version="1", description="Who is who in an event's photos."),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        validation_error_model=ProblemDetails,
+        validation_error_callback=_refuse,
+        doc_ui=False,
+        static_folder=None,
+    )
+    site.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
+    site.request_class = _JsonRequest
+    site.json = _Json(site)
+    site.before_request(lambda: pages.page_of_list(flask.request))
+    _set_door(site, authenticator)
+    _tell_errors(site, room)
+    _set_headers(site, room)
+
+    @site.route("/openapi.json")
+    def document() -> flask.Response:
+        return flask.jsonify(site.api_doc)
+
+    site.register_blueprint(api_docs.pages())
+    for routes in ROUTES:
+        site.register_api(routes(room))
+    return site
+
+
+def is_public(rule: str) -> bool:
+    """Whether a route's rule, as ``/invite/<token>``, asks for no token."""
+    return _PARAMETER.sub("{}", rule) in PUBLIC_PATHS
+
+
+# ---------------------------------------------------------------- the door
+
+
+def _set_door(site: OpenAPI, authenticator: Authenticator) -> None:
+    @site.before_request
+    def let_in() -> None:
+        """Set ``g.caller``: who asks, or None where anybody may and nobody said who they are."""
+        request = flask.request
+        flask.g.caller = None
+        if request.method == "OPTIONS":
+            return
+        authorization = request.headers.get("Authorization") or pages.token_of_pictures(request)
+        public = request.url_rule is not None and is_public(request.url_rule.rule)
+        if authorization is not None or not public:
+            flask.g.caller = authenticator.caller(authorization)
+        if any("\0" in text for text in _texts_of(request)):
+            raise unprocessable("invalid", "no text holds the character NUL")
+
+
+def _texts_of(request: flask.Request) -> Iterator[str]:
+    yield request.path
+    for name, value in request.args.items(multi=True):
+        yield name
+        yield value
+
+
+class _JsonRequest(flask.Request):
+    """A request whose body, if any, is a JSON object of text that Postgres can hold."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - Flask's signature
+        """The body; no body is an empty object.
+
+        Raises:
+            Problem: 415, 422.
+        """
+        body = self.get_data(cache=True)
+        if not body:
+            return {}
+        if not self.is_json:
+            raise Problem(415, "unsupported_media_type", "send JSON, as Content-Type: application/json")
+        try:
+            content = json.loads(body, parse_constant=_no_number)
+            _check_text(content)
+        except (ValueError, RecursionError):
+            raise unprocessable("invalid", "body: not JSON, or text with NUL or half characters in it") from None
+        if not isinstance(content, dict):
+            raise unprocessable("invalid", "body: Input should be a JSON object")
+        return content
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)  # NaN and Infinity are not JSON
+
+
+def _check_text(content: object) -> None:
+    """Refuse, by ValueError, what Postgres holds in no text: NUL, and surrogates without their other half."""
+    waiting = [content]
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                if "\0" in text:
+                    raise ValueError("NUL")
+                text.encode()
+            case list(items):
+                waiting.extend(items)
+            case dict(members):
+                waiting.extend(members.keys())
+                waiting.extend(members.values())
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def _refuse(error: ValidationError) -> flask.Response:
+    raise invalid(error)
+
+
+def _tell_errors(site: OpenAPI, room: Room) -> None:
+    def tell(error: Exception) -> flask.Response:
+        with log_context(event_id=flask.g.get("event_id")):
+            if isinstance(error, Unauthenticated):
+                _count(room, error)
+            return _problem_of(error).response()
+
+    site.register_error_handler(Exception, tell)
+
+
+def _problem_of(error: Exception) -> Problem:
+    """How an exception is told; one that nobody expected is loud in the log and says nothing to the caller."""
+    match error:
+        case Problem():
+            problem = error
+        case Unauthenticated():
+            problem = Problem(
+                401, "unauthenticated", "send a valid bearer token", headers={"WWW-Authenticate": "Bearer"}
+            )
+        case HTTPException():
+            problem = _problem_of_http(error)
+        case ObjectMissing():
+            problem = not_found()
+        case Permanent():
+            problem = Problem(409, error.code, error.reason)
+        case Retryable():
+            logger().warning("not answered", reason=str(error))
+            problem = Problem(503, "try_again", str(error), headers={"Retry-After": "5"})
+        case _:
+            logger().error("unexpected error", exc_info=error)
+            problem = Problem(500, "unexpected", "the log has its traceback")
+    return problem
+
+
+def _problem_of_http(error: HTTPException) -> Problem:
+    code = re.sub(r"\W+", "_", error.name).lower()
+    kept = ("Allow", "Retry-After", "Location")
+    headers = {name: value for name, value in error.get_response().headers if name in kept}
+    return Problem(error.code or 500, code, error.description or error.name, headers=headers)
+
+
+def _count(room: Room, refusal: Unauthenticated) -> None:
+    logger().warning("authentication failed", reason=refusal.reason)
+    try:
+        with room.database.transaction() as connection:
+            connection.execute(_COUNT_FAILURE, (refusal.reason,))
+    except Retryable as error:
+        logger().warning("an authentication failure was not counted", reason=str(error))
+
+
+# ---------------------------------------------------------------- headers
+
+
+def _set_headers(site: OpenAPI, room: Room) -> None:
+    origins = room.settings.allowed_origins
+
+    @site.after_request
+    def add(response: flask.Response) -> flask.Response:
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if response.mimetype in ("application/json", MEDIA_TYPE):
+            response.headers.setdefault("Cache-Control", "no-store")
+        if origins:
+            response.vary.add("Origin")
+        origin = flask.request.headers.get("Origin")
+        if origin in origins:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After"
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            if flask.request.method == "OPTIONS":
+                response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT"
+                response.headers["Access-Control-Allow-Headers"] = (
+                    f"Authorization, Content-Type, {IDEMPOTENCY_KEY}, If-None-Match"
+                )
+                response.headers["Access-Control-Max-Age"] = "600"
+        return response
+
+
+class _Json(DefaultJSONProvider):
+    """Times as ISO 8601, where Flask would write them as HTTP does."""
+
+    @staticmethod
+    def default(value: Any) -> Any:  # noqa: ANN401 - Flask's signature
+        """What a value that JSON does not know is written as."""
+        if isinstance(value, date | datetime):
+            return value.isoformat()
+        return DefaultJSONProvider.default(value)
+
+
+# ---------------------------------------------------------------- the document
+
+
+class _Site(OpenAPI):
+    """The library's application, with what all operations have in common written into its document once."""
+
+    def generate_spec_json(self) -> None:
+        """Make the document: security, the answers that any operation may give, and the idempotency key."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        self.spec_json["security"] = [{"bearer": []}]
+        for path, item in self.spec_json["paths"].items():
+            for method, operation in item.items():
+                words = [word for word in _PARAMETER.sub("", path).replace("-", "_").split("/") if word]
+                operation["operationId"] = "_".join([method, *words])
+                operation["description"] = operation.get("description", "").replace("<br/>", "\n").strip()
+                _complete(operation, is_read=method == "get", public=is_public(path))
+
+
+def _complete(operation: dict[str, Any], *, is_read: bool, public: bool) -> None:
+    if public:
+        operation["security"] = [{}, {"bearer": []}]
+    common = {
+        "401": "No valid bearer token",
+        "403": "An organiser of the event may, the caller may not",
+        "404": "No such thing, or not for the caller to see",
+        "422": "Not understood; the detail names the fields",
+        "503": "Something is away or busy: try again",
+    }
+    if not is_read:
+        common |= {
+            "409": "Not as things are now; where it is about a person, `current` says how they are",
+            "413": "Too large",
+            "415": "Not JSON",
+        }
+        operation.setdefault("parameters", []).append(
+            {
+                "name": IDEMPOTENCY_KEY,
+                "in": "header",
+                "required": False,
+                "description": "The same request with the same key is done once and answered the same again.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+            }
+        )
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    for status, description in common.items():
+        # The library's own 422 is replaced: a list is not what is answered.
+        if status == "422" or status not in operation["responses"]:
+            operation["responses"][status] = {"description": description, "content": content}

@@ -1,0 +1,469 @@
+// The page: signs in, loads the event, and shows the view that the address names.
+
+import { closePictures, get, getAll, openPictures, Refusal } from "./api.js";
+import { confirm } from "./dialog.js";
+import { button, el, fill, icon, iconButton, isTyping, write } from "./dom.js";
+import { EventsList } from "./events_list.js";
+import { History } from "./history.js";
+import { lettersAreOn, openKeys } from "./keys.js";
+import { openMerge } from "./merge.js";
+import { People } from "./people.js";
+import { PersonPage } from "./person.js";
+import { Progress } from "./progress.js";
+import * as decisions from "./review.js";
+import { Review } from "./review.js";
+import { signIn, signOut } from "./session.js";
+import { Suggestions } from "./suggestions.js";
+import { Toasts } from "./toast.js";
+import { speak, t } from "./words.js";
+
+const THEME = "trombi.theme";
+const RETRY = 5000;
+const QUESTIONS = 20;
+const MAIN_VIEWS = { people: "people", suggestions: "spark", history: "history" };
+
+class App {
+  constructor() {
+    this.eventId = /^\/events\/([0-9a-f-]{36})\/analyse\/?$/i.exec(location.pathname)?.[1] ?? null;
+    this.event = null;
+    this.main = document.getElementById("content");
+    this.header = document.getElementById("top");
+    this.toasts = new Toasts();
+    this.notice = el("p", { class: "notice", role: "status" });
+    this.notice.hidden = true;
+    this.header.after(this.notice);
+    document.body.append(this.toasts.element, this.toasts.polite, this.toasts.urgent);
+  }
+
+  #view = null;
+  #people = null;
+  #list = null;
+  #scroll = 0;
+  #from = null;
+  #retry = 0;
+  #questions = { count: 0, more: false };
+  #nav = new Map();
+  #started = false;
+  #listening = false;
+
+  get letters() {
+    return lettersAreOn();
+  }
+
+  // ---------------------------------------------------------------- starting
+
+  async start() {
+    this.#applyTheme();
+    speak(t.language);
+    this.#drawHeader();
+    const known = await signIn(() => this.#signedInAnew());
+    if (!known) this.#showState("unauthenticated");
+    else await this.load();
+  }
+
+  async load() {
+    clearTimeout(this.#retry);
+    try {
+      if (this.eventId) await this.#loadEvent();
+      else await this.#loadList();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#showState(this.stateOf(error), () => this.load());
+      if (error.mayPass && error.status !== 401) this.#retry = setTimeout(() => this.load(), RETRY);
+    }
+  }
+
+  async #loadList() {
+    this.#list ??= new EventsList(this);
+    fill(this.main, this.#list.element);
+    await this.#list.load();
+    this.setTitle(t.eventsTitle);
+  }
+
+  async #loadEvent() {
+    if (!this.review) {
+      this.review = new Review(this.eventId);
+      this.progress = new Progress(this.eventId);
+      this.#listen();
+    }
+    // All at once: the slowest of them decides, not their sum.
+    const persons = this.review.refresh();
+    persons.catch(() => {});
+    const [events] = await Promise.all([getAll("/events", { limit: 100 }), openPictures()]);
+    this.event = events.find((event) => event.id === this.eventId.toLowerCase()) ?? null;
+    if (!this.event) {
+      // Whose it is not, and a service: only the list of persons tells.
+      await persons;
+    }
+    this.#drawHeader();
+    if (this.event?.role === "member") return this.#showState("forbidden");
+    if (this.event?.archived) return this.#showState("archived");
+    if (this.event && !this.event.face_recognition_enabled) return this.#showState("consent", () => this.load());
+    this.#started = true;
+    this.#people ??= new People(this);
+    this.progress.start();
+    this.#route();
+    await persons;
+    this.#people.update();
+    await this.#askQuestions();
+    return undefined;
+  }
+
+  #listen() {
+    const { review, progress } = this;
+    review.addEventListener("refused", ({ detail }) => this.#tellRefusal(detail.decision, detail.error));
+    review.addEventListener("undone", () => this.toasts.tell(t.undone));
+    review.addEventListener("trouble", ({ detail }) => this.#drawNotice(detail.before));
+    review.addEventListener("decided", () => this.#drawNotice());
+    review.addEventListener("settled", () => this.#drawNotice());
+    let timer = 0;
+    progress.addEventListener("persons", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.#catchUp(), 300);
+    });
+    progress.addEventListener("change", () => this.#people?.update());
+    progress.addEventListener("refused", ({ detail }) => this.#showState(this.stateOf(detail), () => this.load()));
+    if (this.#listening) return;
+    this.#listening = true;
+    addEventListener("hashchange", () => this.#started && this.#route());
+    addEventListener("offline", () => this.#drawNotice());
+    addEventListener("online", () => {
+      this.#drawNotice();
+      this.#catchUp();
+    });
+    addEventListener("beforeunload", (event) => review.waiting > 0 && event.preventDefault());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) progress.stop();
+      else if (this.#started) {
+        progress.start();
+        this.#catchUp();
+      }
+    });
+    document.addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("lost-focus", () => {
+      if (document.querySelector("dialog[open]") || this.main.contains(document.activeElement)) return;
+      if (this.#view === this.#people) this.#people?.takeFocus();
+      else this.#view?.heading.focus({ preventScroll: true });
+    });
+  }
+
+  /** What others decided, and what a run found. */
+  async #catchUp() {
+    try {
+      await this.review.refresh();
+      await this.#askQuestions();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+
+  async #askQuestions() {
+    if (this.#view instanceof Suggestions) return;
+    const { items, next_cursor } = await get(`/event/${this.eventId}/suggestions?limit=${QUESTIONS}`);
+    this.countQuestions(items.length, next_cursor !== null);
+  }
+
+  countQuestions(count, more) {
+    this.#questions = { count, more };
+    this.#people?.showQuestions(count, more);
+    this.#drawCount();
+  }
+
+  #signedInAnew() {
+    if (!this.#started) {
+      this.load();
+      return;
+    }
+    openPictures().then(
+      () => {
+        for (const img of document.querySelectorAll("img.broken[src]")) img.src = img.getAttribute("src");
+      },
+      () => {},
+    );
+    this.review.signedIn();
+    this.progress.start();
+    this.#drawNotice();
+  }
+
+  // ---------------------------------------------------------------- views
+
+  #route() {
+    const [, name, id] = location.hash.split("/");
+    const previous = this.#view;
+    if (previous === this.#people && previous) {
+      this.#scroll = scrollY;
+      this.#from = document.activeElement?.closest?.(".card")?.dataset.id ?? null;
+    }
+    if (previous instanceof PersonPage) this.#from = previous.id;
+    const isFirst = previous === null;
+    if (previous) {
+      previous.leave();
+      if (previous !== this.#people) previous.element.remove();
+    }
+    this.#people.element.hidden = true;
+    if (name === "person" && id) this.#view = new PersonPage(this, id);
+    else if (name === "suggestions") this.#view = new Suggestions(this);
+    else if (name === "history") this.#view = new History(this);
+    else this.#view = this.#people;
+
+    if (isFirst) fill(this.main, this.#people.element);
+    if (this.#view === this.#people) {
+      this.#people.element.hidden = false;
+      this.#people.update();
+    } else this.main.append(this.#view.element);
+    this.#view.enter();
+    this.setTitle(this.#view.title);
+    const current = name === "suggestions" || name === "history" ? name : "people";
+    for (const [key, link] of this.#nav) {
+      if (key === current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    if (isFirst) return;
+    if (this.#view === this.#people) {
+      scrollTo({ top: this.#scroll, behavior: "instant" });
+      const card = this.#from && this.#people.list.querySelector(`[data-id="${CSS.escape(this.#from)}"] a`);
+      (card || this.#people.heading).focus({ preventScroll: true });
+    } else {
+      scrollTo({ top: 0, behavior: "instant" });
+      this.#view.heading.focus({ preventScroll: true });
+    }
+  }
+
+  setTitle(title) {
+    document.title = [title, this.event?.name, t.appTitle].filter(Boolean).join(" · ");
+  }
+
+  // ---------------------------------------------------------------- states
+
+  stateOf(error) {
+    if (error.status === 0) return "offline";
+    if (error.status === 401) return "unauthenticated";
+    if (error.status === 403) return "forbidden";
+    if (error.status === 404) return "not_found";
+    return "error";
+  }
+
+  messageBox(title, text, action = null) {
+    return el("div", { class: "state" }, el("h2", {}, title), text && el("p", {}, text), action);
+  }
+
+  stateBox(name, retry = null) {
+    if (name === "loading") return el("p", { class: "state", role: "status" }, t.states.loading[0]);
+    const [title, text] = t.states[name];
+    const actions = {
+      not_found: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
+      forbidden: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
+    };
+    return this.messageBox(title, text, actions[name] ?? (retry && button(t.retry, retry, { look: "primary", shape: "undo" })));
+  }
+
+  #showState(name, retry = null) {
+    this.#started = false;
+    this.#view = null;
+    this.progress?.stop();
+    const box = this.stateBox(name, retry);
+    const title = el("h1", {}, t.states[name][0]);
+    box.querySelector("h2")?.replaceWith(title);
+    fill(this.main, el("section", { class: "view" }, box));
+    this.setTitle(t.states[name][0]);
+    this.toasts.announce(t.states[name].join(". "));
+  }
+
+  /** Do something that may be refused, and tell it when it is; whether it was done. */
+  async attempt(work) {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.toasts.tell(error.status === 0 ? t.states.offline.join(". ") : (t.refusals[error.code] ?? t.failed), { wrong: true });
+      return false;
+    }
+  }
+
+  // ---------------------------------------------------------------- decisions
+
+  /** Decide, say so, and offer the way back. */
+  decide(made) {
+    const decision = this.review.decide(made);
+    this.toasts.tell(made.told(t), { undo: () => this.review.undo(decision) });
+    return decision;
+  }
+
+  /** Several decisions with one way back. */
+  decideAll(made, text) {
+    const all = made.map((one) => this.review.decide(one));
+    this.toasts.tell(text, { undo: () => all.toReversed().forEach((decision) => this.review.undo(decision)) });
+  }
+
+  #tellRefusal(decision, error) {
+    const person = this.review.person(decision.about);
+    if (error.code === "declined" && (decision.kind === "link" || decision.kind === "invite")) {
+      this.#askAgain(decision);
+      return;
+    }
+    if (error.code === "user_already_linked" && person && error.body.linked_person) {
+      openMerge(this, [decision.about, error.body.linked_person.id], { into: error.body.linked_person.id });
+    }
+    const text = error.code === "changed" ? t.conflict : (t.refusals[error.code] ?? t.failed);
+    this.toasts.tell(`${t.notSaved}. ${text}`, { wrong: true });
+  }
+
+  async #askAgain(decision) {
+    const { about, user, guest } = decision;
+    const name = user ? user.display_name || user.email || t.nameless : guest.email;
+    const sure = await confirm({ title: t.declinedTitle, texts: [t.declinedText(name)], yes: t.declinedAgain });
+    if (!sure) return;
+    const again = user
+      ? decisions.link(this.review, about, user, { again: true })
+      : decisions.invite(this.review, about, { ...guest, again: true });
+    this.decide(again);
+  }
+
+  /** Ids of persons that look like one, as the last run saw it. */
+  async likelyFor(id) {
+    try {
+      const { items } = await get(`/event/${this.eventId}/suggestions?limit=200`);
+      return items
+        .filter((item) => item.kind === "merge" && item.persons.some((person) => person.id === id))
+        .map((item) => item.persons.find((person) => person.id !== id).id);
+    } catch {
+      return [];
+    }
+  }
+
+  // ---------------------------------------------------------------- the shell
+
+  #drawHeader() {
+    const name = this.event?.name ?? t.appTitle;
+    const links = Object.entries(MAIN_VIEWS).map(([key, shape]) => {
+      const text = key === "people" ? t.review : t[key];
+      const link = el("a", { href: key === "people" ? "#/" : `#/${key}` }, icon(shape), el("span", {}, text), key === "suggestions" && el("span", { class: "number" }));
+      this.#nav.set(key, link);
+      return link;
+    });
+    const language = el(
+      "button",
+      { type: "button", class: "icon-button text", lang: t.language === "fr" ? "en" : "fr", "aria-label": t.switchLanguage, title: t.switchLanguage, on: { click: () => this.#switchLanguage() } },
+      t.language === "fr" ? "EN" : "FR",
+    );
+    language.lang = t.language;
+    const theme = el(
+      "select",
+      { class: "input", "aria-label": t.theme, on: { change: () => this.#setTheme(theme.value) } },
+      Object.entries(t.themes).map(([value, text]) => el("option", { value }, text)),
+    );
+    theme.value = localStorage.getItem(THEME) ?? "auto";
+    const menu = el(
+      "div",
+      { id: "menu", class: "menu", popover: "auto" },
+      el("label", { class: "label" }, t.theme, theme),
+      el("a", { class: "button quiet", href: "/events" }, t.eventsTitle),
+      button(t.signOut, () => this.#signOut(), { look: "quiet" }),
+    );
+    const skip = el("a", { class: "skip", href: "#content" }, t.skip);
+    skip.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.main.focus();
+    });
+    fill(
+      this.header,
+      skip,
+      el("a", { class: "brand", href: "/events", "aria-label": `${t.appTitle} : ${t.eventsTitle}` }, logo()),
+      el("p", { class: "event-name", title: name }, name),
+      this.eventId && el("nav", { "aria-label": t.menu }, links),
+      el("div", { class: "header-tools" }, language, iconButton("help", t.shortcuts, () => openKeys()), iconButton("more", t.menu, null, { popoverTargetElement: menu }), menu),
+    );
+    this.#drawCount();
+  }
+
+  #drawCount() {
+    const number = this.#nav.get("suggestions")?.querySelector(".number");
+    if (!number) return;
+    const { count, more } = this.#questions;
+    write(number, count > 0 ? `${count}${more ? "+" : ""}` : "");
+    number.hidden = count === 0;
+  }
+
+  #drawNotice(before = null) {
+    const { trouble, waiting } = this.review;
+    const isOffline = !navigator.onLine || trouble === "offline";
+    const waits = waiting > 0 ? ` ${t.waiting(waiting)}.` : "";
+    let text = "";
+    if (trouble === "signed-out") text = `${t.states.unauthenticated.join(". ")}${waits}`;
+    else if (isOffline) text = `${t.offline}${waits}`;
+    else if (trouble === "busy") text = `${t.busy}${waits}`;
+    write(this.notice, text);
+    this.notice.hidden = text === "";
+    if (before === "offline" && trouble === null) this.toasts.tell(t.online);
+  }
+
+  #switchLanguage() {
+    speak(t.language === "fr" ? "en" : "fr", { remember: true });
+    this.#drawHeader();
+    if (this.progress?.state) this.progress.draw();
+    if (this.#started) {
+      const { filter, query } = this.#people;
+      const selection = new Set(this.#people.selection);
+      this.#people.end();
+      this.#view.leave();
+      this.#people = new People(this);
+      Object.assign(this.#people, { filter, query, selection });
+      this.#people.search.value = query;
+      this.#view = null;
+      this.#route();
+      this.#people.showQuestions(this.#questions.count, this.#questions.more);
+    } else if (this.#list) {
+      this.#list = null;
+      this.load();
+    } else this.load();
+    this.#drawNoticeIfAny();
+    this.header.querySelector(".icon-button.text").focus();
+  }
+
+  #drawNoticeIfAny() {
+    if (this.review) this.#drawNotice();
+  }
+
+  #applyTheme() {
+    const theme = localStorage.getItem(THEME);
+    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+  }
+
+  #setTheme(theme) {
+    localStorage.setItem(THEME, theme);
+    this.#applyTheme();
+  }
+
+  async #signOut() {
+    await closePictures().catch(() => {});
+    signOut();
+    this.#showState("unauthenticated");
+  }
+
+  #key(event) {
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+    const key = event.key.toLowerCase();
+    if (key.length === 1 && !this.letters && key !== "?") return;
+    let meant = true;
+    if (key === "?") openKeys();
+    else if (this.#started && this.#view.key(event)) meant = true;
+    else if (!this.#started) meant = false;
+    else if (key === "z") meant = this.review.undoLast();
+    else if (key === "s") location.hash = "#/suggestions";
+    else if (key === "h") location.hash = "#/history";
+    else if (key === "p") location.hash = "#/";
+    else meant = false;
+    if (meant) event.preventDefault();
+  }
+}
+
+function logo() {
+  const mark = icon("people");
+  mark.classList.add("logo");
+  return mark;
+}
+
+new App().start();

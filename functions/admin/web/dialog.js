@@ -1,0 +1,70 @@
+// Dialogs: the browser's own, so that focus stays in them, Escape closes them, and what is behind them is quiet.
+
+import { button, el, iconButton } from "./dom.js";
+import { t } from "./words.js";
+
+let count = 0;
+
+/**
+ * Open a modal dialog. `body` are its nodes, `foot` its buttons; `first` gets the focus (default: the heading, so that
+ * screen readers begin with it). `onClose` is called once, however it is closed. Returns {element, heading, close}.
+ */
+export function openDialog({ title, note = null, body = [], foot = [], look = "", first = null, onClose = () => {} }) {
+  const opener = document.activeElement;
+  const id = `dialog-${++count}`;
+  const heading = el("h2", { id, tabIndex: -1 }, title);
+  const place = el("p", { class: "dialog-note" }, note ?? "");
+  place.hidden = !note;
+  const content = el("div", { class: "dialog-body" }, body);
+  const footer = el("div", { class: "dialog-foot" }, foot);
+  footer.hidden = foot.length === 0;
+  const element = el(
+    "dialog",
+    { class: `dialog ${look}`, "aria-labelledby": id },
+    el("div", { class: "dialog-head" }, el("div", {}, heading, place), iconButton("close", t.close, () => element.close())),
+    content,
+    footer,
+  );
+  element.addEventListener("close", () => {
+    element.remove();
+    onClose();
+    // What opened it may have left the page by what was decided in it.
+    if (!opener?.isConnected || opener.closest("[hidden]")) document.dispatchEvent(new Event("lost-focus"));
+  });
+  element.addEventListener("click", (event) => {
+    // A press on the backdrop, which is the dialog itself outside of its box.
+    if (event.target !== element) return;
+    const box = element.getBoundingClientRect();
+    const inside =
+      event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (!inside) element.close();
+  });
+  document.body.append(element);
+  element.showModal();
+  (first ?? heading).focus();
+  return { element, heading, note: place, content, footer, close: () => element.close() };
+}
+
+/** Ask before something that is hard to take back; resolves to whether it was confirmed. */
+export function confirm({ title, texts, yes, dangerous = false }) {
+  return new Promise((answer) => {
+    let confirmed = false;
+    const no = button(t.cancel, () => dialog.close(), { look: "quiet" });
+    const go = button(
+      yes,
+      () => {
+        confirmed = true;
+        dialog.close();
+      },
+      { look: dangerous ? "danger" : "primary" },
+    );
+    const dialog = openDialog({
+      title,
+      body: texts.map((text) => el("p", {}, text)),
+      foot: [no, go],
+      look: "small",
+      first: no,
+      onClose: () => answer(confirmed),
+    });
+  });
+}

@@ -1,0 +1,107 @@
+// Building the page out of elements: text is always text, never markup.
+
+/**
+ * An element. Properties: `class`, `data` (an object), `on` (handlers by event name), DOM properties by their name, and
+ * everything else as attributes; null, undefined and false leave a property out. Children: nodes and text.
+ */
+export function el(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") made.className = value;
+    else if (key === "data") Object.assign(made.dataset, value);
+    else if (key === "on") for (const [type, handler] of Object.entries(value)) made.addEventListener(type, handler);
+    else if (!key.includes("-") && key in made) made[key] = value;
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  add(made, children);
+  return made;
+}
+
+/** Append nodes and text; lists are flattened, null and false left out. */
+export function add(parent, children) {
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) parent.append(child);
+  }
+  return parent;
+}
+
+/** Put `children` in the place of what `parent` holds. */
+export function fill(parent, ...children) {
+  parent.replaceChildren();
+  return add(parent, children);
+}
+
+/** Write text only where it differs, so that screen readers are told once. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const SHAPES = {
+  back: "M15 5l-7 7 7 7",
+  check: "M5 13l4 4L19 7",
+  close: "M6 6l12 12M18 6L6 18",
+  eye: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM12 9.5a2.5 2.5 0 100 5 2.5 2.5 0 000-5z",
+  eyeOff: "M4 4l16 16M10 6c.6-.1 1.3-.2 2-.2 6 0 10 6.2 10 6.2s-1 1.8-3 3.5M6.5 7.5C3.6 9.3 2 12 2 12s4 7 10 7c1.7 0 3.2-.5 4.5-1.2",
+  help: "M9 9a3 3 0 116 .3c0 2-3 2.2-3 4.2M12 17.5v.1",
+  history: "M4 12a8 8 0 108-8 8 8 0 00-6.9 4H8M4 4v4h4M12 8v4.5l3 2",
+  mail: "M3 6h18v12H3zM3 7l9 6 9-6",
+  merge: "M6 4v3c0 4 6 4 6 8v5M18 4v3c0 4-6 4-6 8",
+  more: "M5 11.5a.5.5 0 100 1 .5.5 0 000-1zM12 11.5a.5.5 0 100 1 .5.5 0 000-1zM19 11.5a.5.5 0 100 1 .5.5 0 000-1z",
+  next: "M9 5l7 7-7 7",
+  people: "M9 11a3.5 3.5 0 100-7 3.5 3.5 0 000 7zM2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.3a3.5 3.5 0 010 6.4M18 14.5c2.1.8 3.5 2.8 3.5 5.5",
+  search: "M11 4a7 7 0 100 14 7 7 0 000-14zM16.5 16.5L21 21",
+  spark: "M12 3l1.8 5.2L19 10l-5.2 1.8L12 17l-1.8-5.2L5 10l5.2-1.8zM19 16l.8 2.2L22 19l-2.2.8L19 22l-.8-2.2L16 19l2.2-.8z",
+  swap: "M4 8h14l-4-4M20 16H6l4 4",
+  undo: "M8 5L4 9l4 4M4 9h10a6 6 0 010 12h-4",
+  user: "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4.4 3.6-7 8-7s8 2.6 8 7",
+};
+
+/** A drawn icon, for the eye alone: what carries it has words of its own. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", "icon");
+  path.setAttribute("d", SHAPES[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** A button with a word on it; `look` is a class of the stylesheet. */
+export function button(label, onClick, { look = "", shape = null, ...properties } = {}) {
+  return el(
+    "button",
+    { type: "button", class: `button ${look}`, ...properties, on: onClick ? { click: onClick } : {} },
+    shape && icon(shape),
+    el("span", {}, label),
+  );
+}
+
+/** A button that shows an icon alone; `label` is what it is called. */
+export function iconButton(shape, label, onClick, properties = {}) {
+  return el(
+    "button",
+    {
+      type: "button",
+      class: "icon-button",
+      "aria-label": label,
+      title: label,
+      ...properties,
+      on: onClick ? { click: onClick } : {},
+    },
+    icon(shape),
+  );
+}
+
+/** Whether a letter typed now is text rather than a shortcut. */
+export function isTyping(target) {
+  return target instanceof Element && target.closest("input:not([type=checkbox], [type=radio]), textarea, select") !== null;
+}
+
+/** Let the browser paint and answer input before going on. */
+export function breathe() {
+  return globalThis.scheduler?.yield ? globalThis.scheduler.yield() : new Promise((done) => setTimeout(done));
+}

@@ -1,0 +1,108 @@
+// The page of an invitation: shows the faces, asks, and sends the answer. Opening it changes nothing.
+
+import { button, el } from "./dom.js";
+import { picture } from "./photo.js";
+import { speak, t } from "./words.js";
+
+const place = document.getElementById("content");
+// Sent with the answer, so that one that is sent twice counts once. Only secure pages have crypto.randomUUID.
+const key = globalThis.crypto?.randomUUID?.();
+
+function show(...children) {
+  place.replaceChildren(...children);
+  place.removeAttribute("aria-busy");
+  const heading = place.querySelector("h1");
+  if (heading) {
+    document.title = heading.textContent;
+    heading.focus();
+  }
+}
+
+function heading(text) {
+  return el("h1", { textContent: text, tabIndex: -1 });
+}
+
+function tell([title, text], again) {
+  const children = [heading(title), el("p", { textContent: text })];
+  if (again) {
+    children.push(button(t.invitation.retry, again, { look: "primary" }));
+  }
+  show(...children);
+}
+
+async function ask(options = {}) {
+  const response = await fetch(location.pathname, {
+    ...options,
+    cache: "no-store",
+    headers: { Accept: "application/json", ...options.headers },
+  });
+  return { ok: response.ok, body: await response.json() };
+}
+
+function tellProblem(problem, again) {
+  const texts = t.invitation;
+  const known = ["answered", "expired", "withdrawn", "not_found", "sign_in"];
+  if (known.includes(problem.code)) {
+    tell(texts[problem.code]);
+  } else {
+    tell(texts.failed, again);
+  }
+}
+
+async function answer(given, buttons) {
+  for (const button of buttons) button.disabled = true;
+  const headers = { "Content-Type": "application/json" };
+  if (key) headers["Idempotency-Key"] = `${given}-${key}`;
+  try {
+    const { ok, body } = await ask({ method: "POST", headers, body: JSON.stringify({ answer: given }) });
+    if (ok) {
+      tell(t.invitation[body.answer]);
+    } else {
+      tellProblem(body, load);
+    }
+  } catch {
+    tell(t.invitation.failed, load);
+  }
+}
+
+function showInvitation(invitation) {
+  speak(invitation.language);
+  const texts = t.invitation;
+  const faces = invitation.faces.map((face, index) =>
+    el(
+      "li",
+      {},
+      picture(face.thumbnail_url, { alt: texts.face(index + 1, invitation.faces.length), eager: index < 8 }),
+    ),
+  );
+  const yes = button(texts.yes, () => answer("accept", [yes, no]), { look: "primary large", shape: "check" });
+  const no = button(texts.no, () => answer("decline", [yes, no]), { look: "outline large", shape: "close" });
+  // The link ends at midnight: the day before is its last.
+  const last = new Date(new Date(invitation.expires_at).getTime() - 1000);
+  const day = new Intl.DateTimeFormat(t.language, { dateStyle: "long", timeZone: "UTC" }).format(last);
+  show(
+    heading(texts.title(invitation.event)),
+    el("p", { class: "quiet-text", textContent: texts.photos(invitation.photos) }),
+    el("ul", { class: "faces" }, ...faces),
+    el("p", { textContent: texts.what }),
+    el("div", { class: "answers" }, yes, no),
+    el("p", { class: "quiet-text", textContent: texts.until(day) }),
+  );
+}
+
+async function load() {
+  place.setAttribute("aria-busy", "true");
+  place.replaceChildren(el("p", { textContent: t.invitation.loading }));
+  try {
+    const { ok, body } = await ask();
+    if (ok) {
+      showInvitation(body);
+    } else {
+      tellProblem(body, load);
+    }
+  } catch {
+    tell(t.invitation.failed, load);
+  }
+}
+
+load();

@@ -1,0 +1,75 @@
+// Who is signed in. The token comes in the address's fragment, which no server and no log sees, and leaves it at once.
+
+const KEY = "trombi.token";
+const CHANNEL = "trombi.session";
+const PATIENCE = 250;
+
+let token = null;
+
+/** Keep the token of the address, if it brings one. */
+function takeFromAddress() {
+  const found = /[#&]token=([^&]+)/.exec(location.hash);
+  if (!found) return false;
+  token = decodeURIComponent(found[1]);
+  sessionStorage.setItem(KEY, token);
+  const rest = location.hash.replace(/[#&]token=[^&]+/, "");
+  history.replaceState(null, "", location.pathname + location.search + (rest.length > 1 ? rest : ""));
+  return true;
+}
+
+/** The token of another tab of this site: "open in a new tab" stays signed in. */
+function askOtherTabs() {
+  if (!("BroadcastChannel" in globalThis)) return Promise.resolve(null);
+  const channel = new BroadcastChannel(CHANNEL);
+  return new Promise((answer) => {
+    const end = (found) => {
+      channel.close();
+      answer(found);
+    };
+    const timer = setTimeout(end, PATIENCE, null);
+    channel.onmessage = ({ data }) => {
+      if (typeof data?.token !== "string") return;
+      clearTimeout(timer);
+      end(data.token);
+    };
+    channel.postMessage("who?");
+  });
+}
+
+function answerOtherTabs() {
+  if (!("BroadcastChannel" in globalThis)) return;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = ({ data }) => {
+    if (data === "who?" && token) channel.postMessage({ token });
+  };
+}
+
+/** Find the token; `onNew` is called when a later address brings another. */
+export async function signIn(onNew) {
+  if (!takeFromAddress()) token = sessionStorage.getItem(KEY) ?? (await askOtherTabs());
+  if (token) sessionStorage.setItem(KEY, token);
+  answerOtherTabs();
+  addEventListener("hashchange", () => {
+    if (takeFromAddress()) onNew();
+  });
+  return token !== null;
+}
+
+/** Forget the token. */
+export function signOut() {
+  token = null;
+  sessionStorage.removeItem(KEY);
+}
+
+export function bearer() {
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+/** The signed-in user's id, as the token says it: for words like "you"; nothing is decided by it. */
+export function userId() {
+  try {
+    return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub ?? null;
+  } catch {
+    return null;
+  }
+}

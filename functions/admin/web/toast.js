@@ -1,0 +1,59 @@
+// What happened, with a way back: seen for a while, and as long as somebody points at it or has the focus in it.
+
+import { button, el, fill, iconButton } from "./dom.js";
+import { t } from "./words.js";
+
+const SECONDS = 12;
+
+export class Toasts {
+  constructor() {
+    this.element = el("div", { class: "toasts", role: "region" });
+    // One for what is told in passing, one for what went wrong; both are there from the start, so that changes are read.
+    this.polite = el("div", { class: "visually-hidden", role: "status" });
+    this.urgent = el("div", { class: "visually-hidden", role: "alert" });
+    this.#rename();
+  }
+
+  #timer = 0;
+  #rename() {
+    this.element.setAttribute("aria-label", t.history);
+  }
+
+  /** Say something to screen readers alone. */
+  announce(text) {
+    // The same words twice are news too.
+    this.polite.textContent = this.polite.textContent === text ? `${text}\u00a0` : text;
+  }
+
+  /** Show `text`; `undo` makes a button of it. */
+  tell(text, { undo = null, wrong = false } = {}) {
+    this.#rename();
+    clearTimeout(this.#timer);
+    const toast = el(
+      "div",
+      { class: `toast ${wrong ? "wrong" : ""}` },
+      el("p", {}, text),
+      undo && button(t.undo, () => (this.hide(), undo()), { look: "on-dark", shape: "undo" }),
+      iconButton("close", t.close, () => this.hide()),
+    );
+    fill(this.element, toast);
+    if (wrong) this.urgent.textContent = this.urgent.textContent === text ? `${text}\u00a0` : text;
+    else this.announce(text);
+    this.#wait(toast);
+  }
+
+  #wait(toast) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (toast.matches(":hover") || toast.contains(document.activeElement)) this.#wait(toast);
+      else this.hide();
+    }, SECONDS * 1000);
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    const held = this.element.contains(document.activeElement);
+    fill(this.element);
+    if (held) document.dispatchEvent(new Event("lost-focus"));
+  }
+}
