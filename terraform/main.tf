@@ -1,0 +1,134 @@
+locals {
+  # The one declaration of topics, subscriptions, retries and dead letters: the emulated cloud reads the same file.
+  bus = jsondecode(file("${path.module}/../shared/bus.json"))
+
+  functions      = toset(["admin", "callback", "cluster", "detect"])
+  labels         = merge({ app = var.name, managed-by = "terraform", size = var.size }, var.labels)
+  project_number = data.google_project.this.number
+  pubsub_agent   = "serviceAccount:service-${local.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  uses_cloud_sql = !var.database.external
+
+  # Cloud Run's own address of a service is made of things that are known before it exists.
+  public_url = coalesce(var.public_url, "https://${var.name}-admin-${local.project_number}.${var.region}.run.app")
+
+  # The ack deadline is what Pub/Sub grants a request; the function gives up a little before that, so that a request is
+  # never still at work when its message comes again.
+  ack_deadlines = {
+    for function in local.functions : function => min(concat(
+      flatten([for topic in local.bus.topics : [for to in topic.subscriptions : to.ack_deadline_seconds if to.function == function]]),
+      local.dead_letter.subscription.function == function ? [local.dead_letter.subscription.ack_deadline_seconds] : [],
+      # Nothing is pushed to admin; people follow an event's progress for a while.
+      function == "admin" ? [310] : [],
+    )...)
+  }
+  timeout_seconds = { for function, deadline in local.ack_deadlines : function => deadline - 10 }
+
+  # pool: connections of one instance; instances times pool, summed, stays below max_connections.
+  sizes = {
+    small = {
+      admin           = { concurrency = 20, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 10 }
+      callback        = { concurrency = 8, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 4 }
+      cluster         = { concurrency = 1, cpu = "1", max = 1, memory = "2Gi", min = 0, pool = 2 }
+      detect          = { concurrency = 2, cpu = "2", max = 3, memory = "4Gi", min = 0, pool = 2 }
+      billable_hours  = 4
+      max_connections = 50
+      regional        = false
+      subnet          = "10.8.0.0/24"
+      tier            = "db-g1-small"
+    }
+    medium = {
+      admin           = { concurrency = 40, cpu = "1", max = 4, memory = "1Gi", min = 1, pool = 16 }
+      callback        = { concurrency = 16, cpu = "1", max = 4, memory = "1Gi", min = 0, pool = 6 }
+      cluster         = { concurrency = 1, cpu = "2", max = 4, memory = "4Gi", min = 0, pool = 2 }
+      detect          = { concurrency = 2, cpu = "2", max = 20, memory = "4Gi", min = 0, pool = 2 }
+      billable_hours  = 24
+      max_connections = 200
+      regional        = false
+      subnet          = "10.8.0.0/23"
+      tier            = "db-custom-2-7680"
+    }
+    large = {
+      admin           = { concurrency = 40, cpu = "2", max = 10, memory = "2Gi", min = 2, pool = 14 }
+      callback        = { concurrency = 16, cpu = "2", max = 8, memory = "1Gi", min = 1, pool = 8 }
+      cluster         = { concurrency = 1, cpu = "4", max = 10, memory = "8Gi", min = 0, pool = 2 }
+      detect          = { concurrency = 2, cpu = "4", max = 60, memory = "8Gi", min = 1, pool = 2 }
+      billable_hours  = 240
+      max_connections = 400
+      regional        = true
+      subnet          = "10.8.0.0/22"
+      tier            = "db-custom-4-15360"
+    }
+  }
+  size = local.sizes[var.size]
+
+  # Instances of one GPU each do the work of many without; a GPU needs this much processor and memory beside it.
+  gpu_detect = { concurrency = 4, cpu = "4", max = var.gpu_max_instances, memory = "16Gi", min = local.size.detect.min, pool = 4 }
+
+  services = merge(
+    {
+      for function in local.functions : function => merge(
+        { function = function, gpu = null, is_public = function == "admin", arguments = null },
+        local.size[function],
+        function == "detect" && var.gpu != null ? merge(local.gpu_detect, { gpu = var.gpu }) : {},
+      )
+    },
+    # Workers elsewhere get a service that answers the signed entry and nothing else: callback itself stays private.
+    var.signed_callback ? {
+      signed-callback = merge(local.size.callback, {
+        arguments = [
+          "functions-framework", "--target", "signed", "--source", "functions/callback/main.py", "--host", "0.0.0.0",
+        ]
+        function  = "callback"
+        gpu       = null
+        is_public = true
+        min       = 0
+      })
+    } : {},
+  )
+
+  apis = toset([
+    "artifactregistry", "billingbudgets", "cloudresourcemanager", "cloudscheduler", "compute", "iam", "logging",
+    "monitoring", "pubsub", "run", "secretmanager", "servicenetworking", "sqladmin", "storage",
+  ])
+}
+
+data "google_project" "this" {
+  project_id = var.project_id
+}
+
+resource "google_project_service" "apis" {
+  for_each           = local.apis
+  project            = var.project_id
+  service            = "${each.key}.googleapis.com"
+  disable_on_destroy = false
+}
+
+resource "google_artifact_registry_repository" "images" {
+  repository_id = var.name
+  location      = var.region
+  format        = "DOCKER"
+  description   = "Images of Trombi's functions and jobs"
+
+  docker_config {
+    immutable_tags = true
+  }
+
+  cleanup_policies {
+    id     = "keep-the-newest"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 10
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-the-old"
+    action = "DELETE"
+    condition {
+      older_than = "2592000s"
+      tag_state  = "ANY"
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}

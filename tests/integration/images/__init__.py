@@ -1,0 +1,1 @@
+"""What each image does, done without Docker."""

@@ -1,0 +1,1 @@
+"""The whole of `terraform/` checked by the real terraform, without a cloud."""

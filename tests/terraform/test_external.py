@@ -1,0 +1,45 @@
+"""Every size with a Postgres of one's own: applied, checked by value, planned again, and destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.terraform.checks import CHECKS
+from tests.terraform.configurations import configuration
+from tests.terraform.life import Deployment, deployed
+
+
+@pytest.fixture(scope="module", params=["small", "medium", "large"])
+def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    with deployed(configuration(request.param, external=True)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_was_applied(deployment: Deployment, name: str) -> None:
+    assert list(CHECKS[name](deployment.applied, deployment.given)) == []
+
+
+def test_a_second_plan_is_empty(deployment: Deployment) -> None:
+    said = deployment.workspace.terraform("plan", "-detailed-exitcode", "-input=false", "-no-color")
+    assert "No changes" in said
+
+
+def test_what_is_protected_is_not_destroyed_and_all_of_it_is_once_it_no_longer_is(deployment: Deployment) -> None:
+    refused = deployment.workspace.terraform(
+        "destroy",
+        "-auto-approve",
+        "-input=false",
+        "-no-color",
+        "-refresh=false",
+        "-target=google_cloud_run_v2_service.this",
+        succeeds=False,
+    )
+    assert "without setting deletion_protection=false" in refused
+    deployment.workspace.give({**deployment.configuration.variables, "deletion_protection": False})
+    deployment.workspace.apply()
+    said = deployment.workspace.terraform("destroy", "-auto-approve", "-input=false", "-no-color", "-refresh=false")
+    assert "Destroy complete!" in said
+    assert deployment.workspace.terraform("state", "list") == ""
