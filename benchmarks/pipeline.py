@@ -73,10 +73,14 @@ def _worker(threads: int) -> None:
     """Detect what standard input names, a message a line; say when the first is done, and in the end the memory."""
     settings = DetectSettings.from_environment()
     pack = packs.find(settings.face_pack)
-    engine = Engine(packs.verify(pack, settings.face_model_dir), threads=len(os.sched_getaffinity(0)))
+    engine = Engine(
+        packs.verify(pack, settings.face_model_dir),
+        threads=len(os.sched_getaffinity(0)),
+        photos_at_once=settings.face_photos_at_once,
+    )
     database = Database(settings.database_url)
     objects = CloudStorage(_PROJECT)
-    outbox = Outbox(database, _Nobody(), objects)
+    outbox = Outbox(database, _Nobody(), objects, settings.derived_bucket)
     detection = Detection(database, objects, outbox, engine, pack.model_id, settings)
     messages = (StorageNotification.model_validate_json(line) for line in sys.stdin)
     detection.uploaded(next(messages))

@@ -4,7 +4,6 @@ The only module that imports insightface. The networks are loaded by insightface
 its detector and recogniser; `FaceAnalysis.get` is not used because it embeds one face at a time.
 """
 
-import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,34 +17,27 @@ import numpy.typing as npt
 import onnxruntime
 from insightface.app import FaceAnalysis
 
-from functions.detect.align import ALIGNED_SIDE, aligned_crop, portrait
+from functions.detect.align import ALIGNED_SIDE, ARCFACE_TEMPLATE, THUMBNAIL_SIDE, aligned_crop, portrait, similarity
 from functions.detect.boxes import Box
-from functions.detect.decode import DecodedPhoto
+from functions.detect.finding import Detections, Detector, canvases, find
+from functions.detect.prelu import without_prelu
+from functions.detect.pyramid import Pyramid
 from functions.detect.quality import pose, sharpness, size_in_pixels
+from shared.decode import DecodedPhoto, decode_again
 
 EMBEDDING_SIZE: Final = 512
 
-# insightface's own default pair: at 640 a group photo's faces are found, at 128 one that fills the picture.
-# They are the longer side of the canvas; the shorter is the photo's, rounded up to what the networks need
-# (insightface pads to a square, a third of which is black for most photos and is computed all the same).
-DETECTION_SIZES: Final = (128, 640)
-_CANVAS_STEP: Final = 32
-
-# A detection smaller than this in the analysed picture is not kept: five landmarks within so few pixels align
-# nothing, and its embedding would match anybody.
-MIN_FACE_PIXELS: Final = 12
-
-# How much of a box lies in a better one when it is only a part of that face. Four of 40 pictures that a face
-# fills had such a part, with shares from 0.76 to 1; a face in front of another leaves it more than 0.3 to see.
-_FRAGMENT_SHARE: Final = 0.7
-
-# The longer side of what the detector is shown. Its canvas has 640 pixels; reducing a large photo by averaging
-# first keeps cv2's bilinear step, which insightface uses, from skipping over pixels.
-_DETECTION_SIDE: Final = 1280
+# What `decode` may reduce a JPEG to before it is detected: the 1280-pixel canvas for crowds needs no more, and the
+# 640-pixel one gets two pixels for each of its own.
+ENOUGH_TO_DETECT: Final = 1280
 
 # Faces embedded in one run of the network. More at once is not faster on a CPU, and a ResNet-50 keeps some
 # 20 MB of activations for each.
 MAX_EMBEDDING_BATCH: Final = 16
+
+# A face is cut from a reduced photo as long as it has a pixel there for each of the crop's 112 x 112; when one has
+# fewer, the photo is decoded once more, in full.
+_LARGEST_ENLARGEMENT: Final = 1.0
 
 _THUMBNAIL_QUALITY: Final = 88
 
@@ -89,50 +81,32 @@ class DetectionResult:
     dropped: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Detections:
-    """Boxes [n,4] (left, top, right, bottom) and landmarks [n,5,2] in pixels of the photo, scores [n]."""
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def chosen(self, which: npt.NDArray[Any]) -> "_Detections":
-        return _Detections(self.boxes[which], self.scores[which], self.landmarks[which])
-
-
-class _Detector(Protocol):
-    def detect(self, img: Pixels, input_size: list[tuple[int, int]]) -> tuple[Floats, Floats]: ...
-
-
 class _Recogniser(Protocol):
     def get_feat(self, imgs: list[Pixels]) -> Floats: ...
 
 
 class Engine:
-    """A loaded and warmed-up pack. `detect` may be called from several threads; they take turns."""
+    """A loaded and warmed-up pack. `detect` may be called from many threads; some take turns."""
 
     def __init__(
         self,
         pack_dir: Path,
         *,
         threads: int,
+        photos_at_once: int = 1,
         det_threshold: float = 0.5,
         providers: Sequence[str] | None = None,
     ) -> None:
         """Load the detector and the embedder in `pack_dir`, which must have been verified, and warm them up.
 
-        `threads` is how many one run of a network may use. `providers` are onnxruntime's, by default CUDA when
-        this onnxruntime has it, then the CPU. Raises ValueError when the folder does not hold a pack.
+        `threads` are shared by `photos_at_once`: two photos on a thread each take less time than one after the
+        other on two, for much of the work is not done by several threads. `providers` are onnxruntime's, by
+        default CUDA when this onnxruntime has it, then the CPU. Raises ValueError when the folder does not hold
+        a pack.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Idle threads would otherwise spin between two operators, at the expense of whoever decodes meanwhile.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        runs_at_once = max(1, min(photos_at_once, threads))
+        options = _session_options(threads // runs_at_once)
+        used = list(providers or _available_providers())
         # FaceAnalysis would take an unknown path for the name of a pack to download.
         if not any(pack_dir.glob("*.onnx")):
             message = f"{pack_dir} holds no model pack"
@@ -140,7 +114,7 @@ class Engine:
         analysis = FaceAnalysis(
             name=str(pack_dir),
             allowed_modules=["detection", "recognition"],
-            providers=list(providers or _available_providers()),
+            providers=used,
             sess_options=options,
             # One session for every canvas: insightface would make one per shape, each with its own weights.
             static_shape_sessions=False,
@@ -151,11 +125,13 @@ class Engine:
             )
             raise ValueError(message)
         analysis.prepare(ctx_id=0, det_thresh=det_threshold)
-        self._detector: _Detector = analysis.models["detection"]
+        self._detector: Detector = analysis.models["detection"]
         self._recogniser: _Recogniser = analysis.models["recognition"]
-        # onnxruntime would allow runs side by side; taking turns bounds the memory to one photo's activations,
-        # and decoding, which happens outside, still overlaps.
-        self._turn = threading.Lock()
+        if used == ["CPUExecutionProvider"]:
+            _run_without_prelu(analysis.models["recognition"], options)
+        # onnxruntime allows any number of runs side by side; turns bound the memory to that many photos'
+        # activations.
+        self._turns = threading.BoundedSemaphore(runs_at_once)
         self.warm_up()
 
     def warm_up(self) -> None:
@@ -166,52 +142,41 @@ class Engine:
 
     def detect(self, photo: DecodedPhoto) -> DetectionResult:
         """Find the faces of a photo and embed them all together. Without a face the result is empty."""
-        started = time.perf_counter()
-        detections = self._find(photo.rgb)
-        detected = time.perf_counter()
+        watch = [time.perf_counter()]
+        pyramid = Pyramid(photo)
+        with self._turns:
+            detections = find(self._detector, pyramid)
+        watch.append(time.perf_counter())
         if not len(detections):
-            return DetectionResult((), _timings(detected - started, 0.0, 0.0), dropped=0)
+            return DetectionResult((), _timings(watch, ("detect_ms",)), dropped=0)
 
         plausible = detections.chosen(_plausible(detections))
-        crops = [aligned_crop(photo.rgb, landmarks) for landmarks in plausible.landmarks]
+        stages = ["detect_ms"]
+        if photo.source is not None and _too_small_here(plausible, pyramid.finest.step):
+            pyramid.add_finer(decode_again(photo))
+            watch.append(time.perf_counter())
+            stages.append("decode_again_ms")
+        crops = [_crop(pyramid, landmarks) for landmarks in plausible.landmarks]
         embeddings, usable = self._embed(crops)
-        embedded = time.perf_counter()
+        watch.append(time.perf_counter())
 
         faces = tuple(
-            _face(photo, plausible, index, embeddings[index], crops[index]) for index in np.flatnonzero(usable).tolist()
+            _face(photo, pyramid, plausible, index, embeddings[index], crops[index])
+            for index in np.flatnonzero(usable).tolist()
         )
-        finished = time.perf_counter()
+        watch.append(time.perf_counter())
         return DetectionResult(
             faces=faces,
-            timings=_timings(detected - started, embedded - detected, finished - embedded),
+            timings=_timings(watch, (*stages, "embed_ms", "thumbnail_ms")),
             dropped=len(detections) - len(faces),
         )
-
-    def _find(self, rgb: Pixels) -> _Detections:
-        """Detect at both sizes, with insightface's non-maximum suppression between them, from left to right."""
-        height, width = rgb.shape[:2]
-        scale = min(1.0, _DETECTION_SIDE / max(height, width))
-        shown = rgb
-        if scale < 1.0:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        blue_first = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), dtype=np.uint8)
-        with self._turn:
-            found, landmarks = self._detector.detect(blue_first, canvases(width, height))
-        back = np.array([width / shown.shape[1], height / shown.shape[0]], dtype=np.float32)
-        detections = _Detections(found[:, :4] * np.tile(back, 2), found[:, 4], landmarks * back)
-        large = (detections.boxes[:, 2:] - detections.boxes[:, :2]).min(axis=1, initial=np.inf) >= MIN_FACE_PIXELS
-        # NaN compares false with everything: such detections stay here and are counted later.
-        detections = detections.chosen(large | ~np.isfinite(detections.boxes).all(axis=1))
-        detections = detections.chosen(~fragments(detections.boxes, detections.scores))
-        return detections.chosen(np.lexsort((detections.boxes[:, 1], detections.boxes[:, 0])))
 
     def _embed(self, crops: list[Pixels]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Embed aligned crops: float32[n, 512] with norm 1, and which of them are usable."""
         if not crops:
             return np.zeros((0, EMBEDDING_SIZE), dtype=np.float32), np.zeros(0, dtype=np.bool_)
         blue_first = [crop[..., ::-1] for crop in crops]
-        with self._turn:
+        with self._turns:
             raw = np.concatenate(
                 [
                     self._recogniser.get_feat(blue_first[start : start + MAX_EMBEDDING_BATCH])
@@ -219,31 +184,6 @@ class Engine:
                 ]
             )
         return normalised(raw)
-
-
-def canvases(width: int, height: int) -> list[tuple[int, int]]:
-    """Return (width, height) of the detector's canvases for a picture of that size, multiples of 32."""
-    longer = max(width, height)
-    return [(_canvas_side(width * size / longer), _canvas_side(height * size / longer)) for size in DETECTION_SIZES]
-
-
-def _canvas_side(pixels: float) -> int:
-    return max(1, math.ceil(pixels / _CANVAS_STEP)) * _CANVAS_STEP
-
-
-def fragments(boxes: Floats, scores: Floats) -> npt.NDArray[np.bool_]:
-    """Mark boxes [n,4] that are part of another face: 70 % inside a larger box with a higher score.
-
-    A face that fills the picture is found whole at 128, and sometimes an eye and the nose of it at 640 too, as
-    a smaller face that overlaps too little for non-maximum suppression (intersection over union).
-    """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    top_left = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    bottom_right = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.clip(bottom_right - top_left, 0.0, None).prod(axis=2)
-    inside = shared >= _FRAGMENT_SHARE * areas[:, None]
-    better = (areas[None, :] > areas[:, None]) & (scores[None, :] > scores[:, None])
-    return np.asarray((inside & better).any(axis=1))
 
 
 def normalised(raw: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -260,12 +200,32 @@ def normalised(raw: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     return unit, usable
 
 
-def _face(photo: DecodedPhoto, detections: _Detections, index: int, embedding: Floats, crop: Pixels) -> DetectedFace:
-    height, width = photo.rgb.shape[:2]
+def _too_small_here(detections: Detections, step: int) -> bool:
+    """Say whether a face has fewer pixels, each standing for `step` of the original, than its crop."""
+    return any(_scale(landmarks) * step > _LARGEST_ENLARGEMENT for landmarks in detections.landmarks)
+
+
+def _scale(landmarks: Floats) -> float:
+    """Pixels of the aligned crop per pixel of the original photo."""
+    matrix = similarity(landmarks, ARCFACE_TEMPLATE)
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def _crop(photo: Pyramid, landmarks: Floats) -> Pixels:
+    level = photo.for_crop(_scale(landmarks))
+    return aligned_crop(level.pixels, level.place(landmarks))
+
+
+def _face(
+    photo: DecodedPhoto, pyramid: Pyramid, detections: Detections, index: int, embedding: Floats, crop: Pixels
+) -> DetectedFace:
+    width, height = photo.original_width, photo.original_height
     left, top, right, bottom = (float(value) for value in detections.boxes[index])
     box = Box.from_corners((left, top, right, bottom), width, height)
     landmarks = detections.landmarks[index]
     head = pose(landmarks)
+    # A thumbnail shows at least what the crop shows, on more pixels.
+    level = pyramid.for_crop(_scale(landmarks) * THUMBNAIL_SIDE / ALIGNED_SIDE)
     return DetectedFace(
         box=box,
         landmarks=tuple((float(x) / width, float(y) / height) for x, y in landmarks),
@@ -274,13 +234,13 @@ def _face(photo: DecodedPhoto, detections: _Detections, index: int, embedding: F
         yaw=head.yaw,
         pitch=head.pitch,
         roll=head.roll,
-        size_px=size_in_pixels(box, photo.original_width, photo.original_height),
+        size_px=size_in_pixels(box, width, height),
         embedding=embedding,
-        thumbnail=_as_jpeg(portrait(photo.rgb, landmarks)),
+        thumbnail=_as_jpeg(portrait(level.pixels, level.place(landmarks))),
     )
 
 
-def _plausible(detections: _Detections) -> npt.NDArray[np.bool_]:
+def _plausible(detections: Detections) -> npt.NDArray[np.bool_]:
     """Mark detections with finite numbers and landmarks that span something to align by."""
     finite = np.isfinite(detections.boxes).all(axis=1) & np.isfinite(detections.landmarks).all(axis=(1, 2))
     spread = np.ptp(detections.landmarks, axis=1).max(axis=1)
@@ -302,6 +262,23 @@ def _available_providers() -> list[str]:
     return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
 
 
-def _timings(detect: float, embed: float, thumbnail: float) -> dict[str, float]:
-    """Turn seconds into milliseconds by stage."""
-    return {"detect_ms": detect * 1000, "embed_ms": embed * 1000, "thumbnail_ms": thumbnail * 1000}
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Idle threads would otherwise spin between two operators, at the expense of whoever decodes meanwhile.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _run_without_prelu(recogniser: Any, options: onnxruntime.SessionOptions) -> None:  # noqa: ANN401 - insightface's, without types
+    """Give insightface's recogniser the same network, written so that onnxruntime's CPU kernels run it well."""
+    rewritten = without_prelu(Path(recogniser.model_file))
+    if rewritten is not None:
+        recogniser.session = onnxruntime.InferenceSession(rewritten, options, providers=["CPUExecutionProvider"])
+
+
+def _timings(watch: Sequence[float], stages: Sequence[str]) -> dict[str, float]:
+    """Turn times in seconds into milliseconds by stage; stages that were not reached took none."""
+    taken = {stage: (end - start) * 1000 for stage, start, end in zip(stages, watch[:-1], watch[1:], strict=True)}
+    return {"detect_ms": 0.0, "embed_ms": 0.0, "thumbnail_ms": 0.0} | taken

@@ -29,10 +29,14 @@ def service() -> Service:
     pack = packs.find(settings.face_pack)
     directory = packs.verify(pack, settings.face_model_dir)
     logger().info("model pack", pack=pack.name, model=pack.model_id, licence=pack.licence, notice=pack.notice)
-    engine = Engine(directory, threads=settings.face_threads or len(os.sched_getaffinity(0)))
+    engine = Engine(
+        directory,
+        threads=settings.face_threads or len(os.sched_getaffinity(0)),
+        photos_at_once=settings.face_photos_at_once,
+    )
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     objects = CloudStorage(settings.google_cloud_project)
-    outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project), objects)
+    outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project), objects, settings.derived_bucket)
     detection = Detection(database, objects, outbox, engine, pack.model_id, settings)
 
     def uploaded(delivery: Delivery) -> None:

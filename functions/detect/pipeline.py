@@ -12,19 +12,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 from uuid import UUID
 
 from functions.detect import store
-from functions.detect.decode import BadImage, DecodedPhoto, DecodeLimits, NotAnImage, decode
-from functions.detect.engine import DetectedFace, Engine
+from functions.detect.engine import ENOUGH_TO_DETECT, DetectedFace, Engine
+from functions.detect.pixel_budget import PixelBudget
 from functions.detect.redetection import Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
 from functions.detect.store import Photo
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Connection, Database
+from shared.decode import BadImage, DecodedPhoto, DecodeLimits, NotAnImage, decode, pixel_count
 from shared.errors import Permanent, Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger
@@ -85,7 +85,7 @@ class _Found:
 
 
 class Detection:
-    """The use case. One instance serves a process; photos are decoded and looked at one at a time."""
+    """The use case. One instance serves a process, on as many threads as it has requests."""
 
     def __init__(
         self,
@@ -103,8 +103,8 @@ class Detection:
         self._model = model
         self._settings = settings
         self._limits = DecodeLimits(max_pixels=settings.max_photo_pixels)
-        # Bounds memory: one decoded photo at a time, while another message waits for the network.
-        self._one_at_a_time = Lock()
+        # While one photo is decoded another is looked at; the largest that is let in has the memory to itself.
+        self._room = PixelBudget(settings.max_photo_pixels, settings.face_photos_at_once)
 
     # ------------------------------------------------------------ messages
 
@@ -249,9 +249,9 @@ class Detection:
                 data = self._objects.read(
                     work.bucket, work.object_name, work.generation, max_bytes=self._settings.max_photo_bytes
                 )
-            with self._one_at_a_time:
+            with self._room.taken(pixel_count(data)):
                 with watch.stage("decode"):
-                    decoded = decode(data, self._limits)
+                    decoded = decode(data, self._limits, enough=ENOUGH_TO_DETECT)
                 result = self._engine.detect(decoded)
         except ObjectMissing:
             self._end_unread(work)
@@ -321,14 +321,15 @@ class Detection:
         with self._database.transaction() as connection:
             photo, job = self._still_wanted(connection, work)
             if photo is not None and job is not None:
-                if _match(connection, work, found) != matched:
-                    return False
                 try:
                     consent.refuse_without_consent(connection, work.event_id)
                     store.refuse_other_model(connection, work.event_id, self._model)
                 except Permanent as refusal:
                     self._refuse(connection, job, refusal)
                 else:
+                    # The event's counters are locked from here on: no purge slips in between matching and writing.
+                    if _match(connection, work, found) != matched:
+                        return False
                     store.write_faces(
                         connection,
                         photo,

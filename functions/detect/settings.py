@@ -19,5 +19,7 @@ class DetectSettings(Settings):
     # Folder that holds models/{pack}/*.onnx; in the image the pack is baked in here.
     face_model_dir: Path = Path(".trombi")
     face_threads: Annotated[int, Field(ge=0, le=256, description="0: one per core")] = 0
+    # How many photos are decoded and looked at side by side; they share the threads.
+    face_photos_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     max_photo_bytes: Annotated[int, Field(ge=1)] = 100 * 2**20
     max_photo_pixels: Annotated[int, Field(ge=1)] = 100_000_000

@@ -191,6 +191,8 @@ SELECT id FROM faces WHERE id = ANY(%(ids)s) AND NOT (placed_by_human AND object
 ORDER BY id
 """
 _OF_EARLIER_OBJECTS = "SELECT id FROM faces WHERE media_id = %s AND object_generation < %s ORDER BY id"
+# Before faces go, as whoever else writes faces and persons does: else two would wait for each other.
+_LOCK_COUNTERS = "SELECT FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
 _REFERENCED = "SELECT thumbnail_object FROM faces WHERE thumbnail_object = ANY(%s)"
 # Longer than any detection takes: what is uploaded and not written by then belongs to one that died.
 _UPLOAD_TO_WRITE = timedelta(hours=1)
@@ -266,6 +268,7 @@ def write_faces(
 
 def remove_faces_of_earlier_objects(connection: Connection, photo: Photo, generation: int, derived_bucket: str) -> None:
     """Delete the faces found in what the photo was before: what it is now shows nobody."""
+    connection.execute(_LOCK_COUNTERS, (photo.event_id,))
     earlier = connection.execute(_OF_EARLIER_OBJECTS, (photo.media_id, generation)).fetchall()
     if remove_faces(connection, [row["id"] for row in earlier], derived_bucket):
         connection.execute(_COUNT_CHANGE, {"event_id": photo.event_id})
@@ -326,6 +329,7 @@ def remove_faces(connection: Connection, face_ids: Sequence[UUID], derived_bucke
 
 def remove_photo_traces(connection: Connection, photo: Photo, derived_bucket: str) -> bool:
     """Delete the photo's faces, tags and thumbnails; True when faces were among them."""
+    connection.execute(_LOCK_COUNTERS, (photo.event_id,))
     existing, _ = known_faces(connection, photo.media_id)
     removed = remove_faces(connection, sorted(existing), derived_bucket)
     connection.execute(_REMOVE_PHOTO_TAGS, (photo.media_id,))

@@ -15,8 +15,8 @@ from insightface.app import FaceAnalysis
 from PIL import Image
 
 from functions.detect.boxes import Box, box_iou
-from functions.detect.decode import DecodedPhoto, decode
-from functions.detect.engine import MAX_EMBEDDING_BATCH, DetectedFace, DetectionResult, Engine
+from functions.detect.engine import ENOUGH_TO_DETECT, MAX_EMBEDDING_BATCH, DetectedFace, DetectionResult, Engine
+from shared.decode import DecodedPhoto, decode
 from tests.pictures import SamplePicture, face_free_pictures, group_photo, labelled_photos, portraits
 
 # What was done to the upright picture so that the EXIF tag's instruction brings it back.
@@ -59,6 +59,11 @@ def same_places(one: DetectionResult, other: DetectionResult) -> list[float]:
     """IoU of each face with its counterpart."""
     assert len(one.faces) == len(other.faces)
     return [box_iou(a.box, b.box) for a, b in zip(one.faces, other.faces, strict=True)]
+
+
+def alike(theirs: npt.NDArray[np.float32], ours: npt.NDArray[np.float32]) -> float:
+    """Cosine of insightface's embedding, of any norm and width, to one of ours."""
+    return float(theirs @ ours[: len(theirs)] / np.linalg.norm(theirs))
 
 
 def embeddings(result: DetectionResult) -> npt.NDArray[np.float32]:
@@ -196,7 +201,7 @@ def test_the_faces_are_those_of_insightfaces_own_pipeline(mini_pack: Path, group
     assert len(theirs) == len(group.faces)
     for their, ours in zip(theirs, group.faces, strict=True):
         assert box_iou(Box.from_corners(tuple(their.bbox), width, height), ours.box) > 0.9
-        assert their.embedding @ ours.embedding / np.linalg.norm(their.embedding) > 0.95
+        assert alike(their.embedding, ours.embedding) > 0.995
 
 
 def test_all_faces_of_a_photo_are_embedded_in_one_run(altered: Engine, group: DetectionResult) -> None:
@@ -303,6 +308,89 @@ def test_people_of_an_event_are_found_and_told_apart(engine: Engine, labelled: A
     assert similarity[pairs & ~same].mean() < 0.05
     np.fill_diagonal(similarity, -1)
     assert (names[similarity.argmax(axis=1)] == names).mean() >= 0.98, "everybody's nearest face is their own"
+
+
+@pytest.mark.parametrize("labelled", [LABELLED] if LABELLED else [], ids=["sitcom"] if LABELLED else [])
+def test_every_face_of_an_event_is_insightfaces_own(mini_pack: Path, engine: Engine, labelled: Any) -> None:
+    analysis = FaceAnalysis(str(mini_pack), allowed_modules=["detection", "recognition"])
+    analysis.prepare(ctx_id=0)
+    for path in [*labelled.singles, *labelled.groups]:
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        height, width = picture.shape[:2]
+        theirs = _insightface(analysis, picture)
+        # insightface takes a part of four of these faces for a face of its own, with a lower score.
+        for face in engine.detect(decode(path.read_bytes(), enough=ENOUGH_TO_DETECT)).faces:
+            overlap, same = max(
+                ((box_iou(Box.from_corners(tuple(their.bbox), width, height), face.box), their) for their in theirs),
+                key=lambda pair: pair[0],
+            )
+            assert overlap >= 0.9, path.name
+            assert alike(same.embedding, face.embedding) >= 0.995, path.name
+
+
+def enlarged(factor: float) -> bytes:
+    """The group photo as a JPEG of so many times its width."""
+    stream = io.BytesIO()
+    with Image.open(group_photo().path) as picture:
+        size = (round(picture.width * factor), round(picture.height * factor))
+        picture.resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.125, 4.6])
+def test_a_reduced_photo_shows_the_faces_of_the_whole_one(engine: Engine, factor: float) -> None:
+    data = enlarged(factor)
+    reduced, whole = decode(data, enough=ENOUGH_TO_DETECT), decode(data)
+    assert reduced.reduction > whole.reduction
+    found, expected = engine.detect(reduced), engine.detect(whole)
+    assert min(same_places(found, expected)) > 0.95
+    assert np.diagonal(embeddings(found) @ embeddings(expected).T).min() > 0.99
+    for face, reference in zip(found.faces, expected.faces, strict=True):
+        assert face.size_px == pytest.approx(reference.size_px, rel=0.03)
+
+
+def test_a_photo_is_decoded_again_only_for_faces_with_fewer_pixels_than_their_crop(engine: Engine) -> None:
+    large = engine.detect(decode(enlarged(3.125), enough=ENOUGH_TO_DETECT))
+    assert "decode_again_ms" not in large.timings, "faces of some 170 pixels at half the size"
+    stream = io.BytesIO()
+    rgb = read(group_photo().path).rgb
+    Image.fromarray(np.tile(rgb, (2, 2, 1))).save(stream, "JPEG", quality=92)
+    small = decode(stream.getvalue(), enough=ENOUGH_TO_DETECT)
+    assert small.reduction == 2
+    found, expected = engine.detect(small), engine.detect(decode(stream.getvalue()))
+    assert "decode_again_ms" in found.timings, "faces of some 50 pixels at half the size"
+    # The copies of a face lie above each other, so their order may change.
+    assert (embeddings(found) @ embeddings(expected).T).max(axis=1).min() > 0.99
+
+
+@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270])
+def test_a_photo_on_its_side_without_exif_shows_the_same_people(engine: Engine, turn: Image.Transpose) -> None:
+    for picture in portraits():
+        upright = read(picture.path)
+        (reference,) = engine.detect(upright).faces
+        turned = np.asarray(Image.fromarray(upright.rgb).transpose(turn))
+        (face,) = engine.detect(as_photo(np.ascontiguousarray(turned))).faces
+        assert abs(abs(face.roll - reference.roll) - 90) < 25
+        assert face.embedding @ reference.embedding > 0.6
+
+
+def test_a_crowd_of_small_faces_is_found(engine: Engine) -> None:
+    rgb = read(group_photo().path).rgb
+    small = np.asarray(cv2.resize(rgb, (512, 354), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    crowd = np.ascontiguousarray(np.tile(small, (6, 6, 1)))
+    result = engine.detect(as_photo(crowd))
+    assert len(result.faces) == 6 * 36, "faces of some 9 pixels on the 640-pixel canvas"
+    assert result.dropped == 0
+
+
+def test_photos_side_by_side_give_what_they_give_alone(mini_pack: Path, engine: Engine) -> None:
+    side_by_side = Engine(mini_pack, threads=2, photos_at_once=2)
+    photos = [read(picture.path) for picture in (group_photo(), *portraits())] * 2
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(side_by_side.detect, photos))
+    for photo, result in zip(photos, together, strict=True):
+        np.testing.assert_allclose(embeddings(result), embeddings(engine.detect(photo)), atol=1e-5)
 
 
 def _closely_cropped(rgb: npt.NDArray[np.uint8], face: DetectedFace) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ _REPOSITORY = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import resource, sys
 from pathlib import Path
-from functions.detect.decode import decode
+from shared.decode import decode
 from functions.detect.engine import Engine
 engine = Engine(Path(sys.argv[1]), threads=1)
 photo = decode(Path(sys.argv[2]).read_bytes())

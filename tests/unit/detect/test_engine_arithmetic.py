@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.detect.engine import EMBEDDING_SIZE, canvases, fragments, normalised
+from functions.detect.engine import EMBEDDING_SIZE, normalised
+from functions.detect.finding import canvases, fragments
 
 
 @given(width=st.integers(16, 20_000), height=st.integers(16, 20_000))
