@@ -9,11 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACK ?= mini
+IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up test lint format bench bench-cluster model migrate schema lock clean
+.PHONY: help setup demo up browser screenshots bench-page test lint format bench bench-api bench-cluster bench-detect model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## everything of the lock, into .venv
 
@@ -34,7 +35,20 @@ demo: setup ## the whole pipeline on photos: make demo PHOTOS=folder, or a sampl
 up: setup ## the emulated cloud, until Ctrl-C
 	@$(BIN)/python -m local up
 
-test: lint model ## everything that is checked; ends with what could not run here
+browser: ## Chromium, for the tests of the web page (CHROMIUM=/path/to/chromium names one of your own)
+	@found="$${CHROMIUM:-}"; for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		found="$${found:-$$(command -v $$name || true)}"; done; \
+	if [ -n "$$found" ]; then echo "Chromium: $$found"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "Installing Debian's chromium, some 300 MB, a minute or two"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fonts-inter > /dev/null; \
+	else echo "Chromium is missing: install it (Debian: sudo apt install chromium; macOS: brew install chromium), or name yours: CHROMIUM=/path/to/chromium"; exit 1; fi
+
+screenshots: setup browser ## the web page's main states into docs/images; everybody in them is drawn
+	@$(BIN)/python -m tests.browser.screenshots
+
+test: lint model $(if $(filter true,$(CI)),browser) ## everything that is checked; ends with what could not run here
 	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile
 
 lint: setup ## ruff and mypy
@@ -49,8 +63,18 @@ format: setup ## put the code into ruff's format
 bench: model ## images a second, milliseconds by stage, cold start, memory
 	@$(BIN)/python -m benchmarks.pipeline
 
+bench-api: setup ## the list of persons, alone and while fifty organisers decide
+	@$(BIN)/python -m benchmarks.api
+
+bench-page: setup browser ## the web page with 500 persons and 10,000 faces, traced by Chromium
+	@$(BIN)/python -m benchmarks.page
+
 bench-cluster: setup ## clustering beside hdbscan, scikit-learn and fast_hdbscan
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster_run
+
+bench-detect: model ## detection beside insightface, with the same weights
+	@$(BIN)/python -m benchmarks.detect
 
 model: setup ## a model pack: make model PACK=mini, buffalo_l or auraface
 	@$(BIN)/python -m functions.detect.packs fetch $(PACK)
@@ -64,6 +88,33 @@ schema: setup ## write sql/schema.sql anew from the migrations
 lock: setup ## resolve the dependencies of pyproject.toml into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+images: setup ## the images: make images [IMAGE_PACK=buffalo_l] [GPU=1] [PUSH=1]; PUSH writes their digests for make plan
+	@$(BIN)/python -m terraform.images --pack $(IMAGE_PACK) $(if $(GPU),--gpu) $(if $(PUSH),--push)
+
+base-image: setup ## pin the images' base by its digest
+	@$(BIN)/python -m terraform.images --pin-base
+
+plan: setup ## what make deploy would change
+	@$(BIN)/python -m terraform.deploy --plan
+
+deploy: setup ## everything of terraform/terraform.tfvars.json, images and migrations included: make deploy [YES=1] [GPU=1]
+	@$(BIN)/python -m terraform.deploy --pack $(IMAGE_PACK) $(if $(GPU),--gpu) $(if $(YES),--yes)
+
+smoke: setup ## a photo through the deployed system: make smoke [PHOTO=file] [EVENT=id]
+	@$(BIN)/python -m terraform.smoke $(if $(PHOTO),"$(PHOTO)") $(if $(EVENT),--event "$(EVENT)")
+
+replay: setup ## replay dead letters of the deployed system: make replay ARGS="--list", "--topic face-results", …
+	@$(BIN)/python -m terraform.replay $(ARGS)
+
+terraform-schema: setup ## read the providers' schemas that the tests use anew
+	@$(BIN)/python -m tests.terraform.provider_schema
+
+terraform-readme: setup ## write the tables of terraform/README.md anew
+	@$(BIN)/python -m tests.terraform.readme_tables
+
+terraform-mistakes: setup ## seed mistakes into terraform/, one at a time, and see that each is caught
+	@$(BIN)/python -m tests.terraform.mistakes
 
 clean: ## remove the virtual environment, the model packs and the emulated cloud's state
 	@rm -rf $(VENV) .trombi .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -79,7 +79,11 @@ def _options(arguments: argparse.Namespace) -> CloudOptions:
 
 def _from_environment() -> dict[str, str]:
     """The functions' own settings that the caller has set, so that they can be tried out."""
-    names = ("CLUSTER_", "JOB_", "PHOTO_GRACE", "LOW_PRIORITY_BATCH", "MAX_PHOTO_", "LOG_LEVEL", "JWT_", "FACE_THREADS")
+    names = (
+        *("CLUSTER_", "JOB_", "PHOTO_GRACE", "LOW_PRIORITY_BATCH", "MAX_PHOTO_", "LOG_LEVEL", "JWT_", "FACE_THREADS"),
+        *("SMTP_URL", "MAIL_FROM", "PUBLIC_URL", "INVITATION_", "RETENTION_DAYS"),
+        *("CALLBACK_SECRETS", "CORS_ORIGINS", "JWKS_", "OIDC_JWKS_URL", "SERVICE_ACCOUNTS", "SERVICE_AUDIENCE"),
+    )
     return {name: value for name, value in os.environ.items() if name.startswith(names)}
 
 

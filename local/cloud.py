@@ -1,4 +1,4 @@
-"""The emulated cloud: Postgres, the bus, storage, the functions and the ticks, as one process tree.
+"""The emulated cloud: Postgres, the bus, storage, an inbox, the functions and the ticks, as one process tree.
 
 ``Cloud(CloudOptions()).start()`` returns once everything answers.  What dies is started again; what is
 stopped or killed leaves no process behind; everything it held is in the state directory and is there again
@@ -25,6 +25,7 @@ from local import google_emulator
 from local.broker import broker_process
 from local.bus_setup import BusClient, create_subscriptions, create_topics
 from local.function_process import FUNCTIONS, ROOT, Function, function_process
+from local.inbox import inbox_process
 from local.postgres import database_url, postgres_process
 from local.processes import Report, Supervisor
 from local.state import Addresses, State
@@ -41,7 +42,7 @@ __all__ = ["FUNCTIONS", "ROOT", "BusKind", "Cloud", "CloudOptions", "Function"]
 
 BusKind = Literal["auto", "google", "small"]
 
-_POSTGRES, _BROKER, _STORAGE = "postgres", "broker", "storage"
+_POSTGRES, _BROKER, _STORAGE, _INBOX, _SMTP = "postgres", "broker", "storage", "inbox", "smtp"
 _TICK_TOPIC = "ticks"
 _TICK = b'{"version":1}'
 _TICK_ATTRIBUTES = {"schema": "trombi.Tick.v1"}
@@ -87,6 +88,7 @@ class Cloud:
         self._state = State(options.state_dir.resolve())
         self._supervisor: Supervisor | None = None
         self._ports: Mapping[str, int] = {}
+        self._invitation_secret = ""
         self._subscribed = threading.Event()
         self._stopping = threading.Event()
         self._ticker: threading.Thread | None = None
@@ -142,7 +144,7 @@ class Cloud:
         if self._supervisor is not None:
             functions = [function.name for function in self._options.functions]
             # Functions finish what they do while the bus still takes their messages.
-            self._supervisor.stop([_STORAGE], functions, [_BROKER], [_POSTGRES])
+            self._supervisor.stop([_STORAGE], functions, [_BROKER, _INBOX], [_POSTGRES])
         self._state.release()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() itself returned
@@ -161,7 +163,7 @@ class Cloud:
                 supervisor.wait_for_failure(_POLL_SECONDS)
 
     def kill(self, name: str) -> None:
-        """Kill -9 the part ``name`` (postgres, broker, storage or a function), workers included.
+        """Kill -9 the part ``name`` (postgres, broker, storage, inbox or a function), workers included.
 
         It is started again at once; :meth:`wait_ready` waits for that.
         """
@@ -189,8 +191,9 @@ class Cloud:
 
     def _choose_addresses(self) -> None:
         options = self._options
-        names = (_POSTGRES, _BROKER, _STORAGE, *(function.name for function in options.functions))
+        names = (_POSTGRES, _BROKER, _STORAGE, _INBOX, _SMTP, *(function.name for function in options.functions))
         self._ports = self._state.ports(*names)
+        self._invitation_secret = self._state.secret("invitation")
         self.addresses = Addresses(
             database_url=options.database_url or database_url(self._ports[_POSTGRES]),
             pubsub_host=options.pubsub_host or f"127.0.0.1:{self._ports[_BROKER]}",
@@ -198,6 +201,8 @@ class Cloud:
             project=options.project,
             photos_bucket=options.photos_bucket,
             derived_bucket=options.derived_bucket,
+            smtp_url=f"smtp://127.0.0.1:{self._ports[_SMTP]}",
+            inbox_url=f"http://127.0.0.1:{self._ports[_INBOX]}",
             function_urls={
                 function.name: f"http://127.0.0.1:{self._ports[function.name]}" for function in options.functions
             },
@@ -208,6 +213,7 @@ class Cloud:
         steps: list[Future[None]] = [
             pool.submit(self._start_database, supervisor),
             pool.submit(self._start_bus, supervisor),
+            pool.submit(self._start_inbox, supervisor),
             *(pool.submit(self._start_function, supervisor, function) for function in self._options.functions),
         ]
         try:
@@ -267,7 +273,14 @@ class Cloud:
 
     def _start_function(self, supervisor: Supervisor, function: Function) -> None:
         with self._timed(function.name):
-            supervisor.start(function_process(function, self.addresses, self._options.environment))
+            # The links of mails that were sent before the last stop still open.
+            environment = {"INVITATION_SECRET": self._invitation_secret, **self._options.environment}
+            supervisor.start(function_process(function, self.addresses, environment))
+
+    def _start_inbox(self, supervisor: Supervisor) -> None:
+        with self._timed("inbox"):
+            folder = self._state.directory / "mails"
+            supervisor.start(inbox_process(_INBOX, self._ports[_INBOX], self._ports[_SMTP], folder, ROOT))
 
     def _start_storage(self, supervisor: Supervisor) -> None:
         addresses = self.addresses

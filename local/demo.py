@@ -21,11 +21,14 @@ from local.cloud import Cloud, CloudOptions
 from local.contact_sheet import write_contact_sheet
 from local.host import HostApp, Photo
 from local.sample_event import make_sample_event
+from local.sign_in import sign_in_link
 
 _POLL_SECONDS = 0.1
 # A restart of any part and the sweep behind it take far less.
 _GIVE_UP_AFTER_SECONDS = 180
 _MOST_NAMES = 6
+# Somebody to choose from when the page asks who is who.
+_MEMBERS = ("Alix", "Billie", "Camille", "Dominique", "Eden", "Frédérique", "Gaby", "Hyacinthe")
 
 
 class DemoError(Exception):
@@ -104,6 +107,7 @@ def run_demo(
         console.print(f"The emulated cloud is up after {timings.seconds['setup']:.1f} s.")
 
         event_id = host.make_event("Demo")
+        host.invite_members(event_id, _MEMBERS)
         photos = host.announce(event_id, files)
         _upload_and_follow(host, event_id, photos, timings, console)
 
@@ -117,6 +121,12 @@ def run_demo(
             console.print(f"Contact sheet: {sheet_path}", highlight=False, soft_wrap=True)
         if not exit_when_done:
             print_addresses(cloud, console)
+            secret = options.environment.get("JWT_SECRET")
+            if secret is not None:
+                # In the fragment, which is sent to no server and written to no log; the page takes it out at once.
+                page = sign_in_link(cloud.addresses, event_id, host.organiser(event_id), secret)
+                console.print("Who is who? This page is signed in as the organiser:")
+                console.print(f"  {page}", highlight=False, soft_wrap=True)
             cloud.wait()
     return report
 
@@ -186,6 +196,7 @@ def print_addresses(cloud: Cloud, console: Console) -> None:
         "Postgres": addresses.database_url,
         "Pub/Sub": addresses.pubsub_host,
         "Storage": f"{addresses.storage_url} (buckets {addresses.photos_bucket}, {addresses.derived_bucket})",
+        "Inbox": f"{addresses.inbox_url} (every mail ends here; SMTP {addresses.smtp_url})",
         **{f"{name} function": url for name, url in addresses.function_urls.items()},
     }
     for name, value in lines.items():

@@ -32,7 +32,8 @@ FUNCTIONS = (
     Function("detect", ROOT / "functions" / "detect" / "main.py", threads=2),
     Function("cluster", ROOT / "functions" / "cluster" / "main.py"),
     Function("callback", ROOT / "functions" / "callback" / "main.py"),
-    Function("admin", ROOT / "functions" / "admin" / "main.py"),
+    # Short requests of many people, and streams of progress, which take up to half of the threads.
+    Function("admin", ROOT / "functions" / "admin" / "main.py", threads=32),
 )
 
 
@@ -67,6 +68,10 @@ def _surroundings(function: Function, addresses: Addresses, port: str) -> dict[s
         "STORAGE_EMULATOR_HOST": addresses.storage_url,
         "PHOTOS_BUCKET": addresses.photos_bucket,
         "DERIVED_BUCKET": addresses.derived_bucket,
+        "SMTP_URL": addresses.smtp_url,
+        "MAIL_FROM": "Trombi <trombi@localhost>",
+        # Where there is a web page, admin serves it.
+        "PUBLIC_URL": addresses.function_urls.get("admin", "http://127.0.0.1"),
         "PORT": port,
         # Read by functions-framework: requests that its one worker serves at a time.
         "THREADS": str(function.threads),

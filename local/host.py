@@ -43,13 +43,20 @@ class Progress:
 
 
 _MAKE_EVENT = """
-WITH creator AS (INSERT INTO users (display_name) VALUES ('Organiser') RETURNING id),
+WITH creator AS (
+    INSERT INTO users (display_name, email) VALUES ('Organiser', 'organiser@example.org') RETURNING id
+),
 event AS (
     INSERT INTO events (id, name, creator_id, language, face_recognition_enabled, consent_text_version, consented_at)
     SELECT %(event_id)s, %(name)s, id, 'en', true, %(consent)s, now() FROM creator RETURNING id, creator_id
 )
 INSERT INTO event_members (event_id, user_id, role) SELECT id, creator_id, 'owner' FROM event
 """
+_MAKE_MEMBER = """
+WITH made AS (INSERT INTO users (display_name) VALUES (%s) RETURNING id)
+INSERT INTO event_members (event_id, user_id) SELECT %s, id FROM made
+"""
+_OWNER = "SELECT user_id FROM event_members WHERE event_id = %s AND role = 'owner'"
 _ANNOUNCE = "INSERT INTO media (id, event_id, bucket, object_name) VALUES (%s, %s, %s, %s)"
 # The newest job of each photo tells its state.
 _PROGRESS = """
@@ -103,6 +110,21 @@ class HostApp:
         with self._connect() as connection:
             connection.execute(_MAKE_EVENT, {"event_id": event_id, "name": name, "consent": CONSENT_TEXT_VERSION})
         return event_id
+
+    def invite_members(self, event_id: UUID, names: Sequence[str]) -> None:
+        """Members of the event with these names."""
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(_MAKE_MEMBER, [(name, event_id) for name in names])
+
+    def organiser(self, event_id: UUID) -> UUID:
+        """Who made the event."""
+        with self._connect() as connection:
+            row = connection.execute(_OWNER, (event_id,)).fetchone()
+        if row is None:
+            message = "an event that was made here has an owner"
+            raise RuntimeError(message)
+        owner: UUID = row["user_id"]
+        return owner
 
     def announce(self, event_id: UUID, files: Mapping[str, Path]) -> list[Photo]:
         """Make a media row for every file, by its name, so that it is known before it is uploaded."""

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import random
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,7 @@ class Addresses:
     """Where the parts of a cloud are: what an application needs to use it.
 
     ``pubsub_host`` is ``HOST:PORT``, as PUBSUB_EMULATOR_HOST wants it; ``function_urls`` have no slash at the
-    end.
+    end.  ``smtp_url`` is where functions hand mail in, ``inbox_url`` the page that shows it.
     """
 
     database_url: str
@@ -44,6 +45,8 @@ class Addresses:
     project: str
     photos_bucket: str
     derived_bucket: str
+    smtp_url: str
+    inbox_url: str
     function_urls: Mapping[str, str]
 
 
@@ -122,6 +125,16 @@ class State:
                 chosen[name] = next(port for port in candidates if port not in taken and _is_free(port))
         _write(path, {**known, **chosen})
         return chosen
+
+    def secret(self, name: str) -> str:
+        """A random secret (64 hex digits), the same at every start on this directory."""
+        path = self.directory / f"{name}.secret"
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_text(encoding="ascii")
+        made = secrets.token_hex(32)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(made)
+        return made
 
 
 def running(directory: Path) -> Addresses | None:

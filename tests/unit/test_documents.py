@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_every_test_that_the_architecture_names_exists() -> None:
-    named = re.findall(r"`([\w/]+\.py)(?:::(test_\w+))?`", (ROOT / "ARCHITECTURE.md").read_text())
-    tests = [(path, name) for path, name in named if path.split("/")[0] in {"unit", "contract", "integration"}]
-    assert len(tests) > 30
+@pytest.mark.parametrize(("document", "least"), [("ARCHITECTURE.md", 30), ("docs/privacy.md", 10)])
+def test_every_test_that_a_document_names_exists(document: str, least: int) -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:::(test_\w+))?`", (ROOT / document).read_text())
+    tests = [
+        (path, name) for path, name in named if path.split("/")[0] in {"unit", "contract", "integration", "terraform"}
+    ]
+    assert len(tests) > least
     for path, name in tests:
         text = (ROOT / "tests" / path).read_text()
         assert f"def {name}(" in text if name else "def test_" in text, f"{path}::{name}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tests.unit.detect.photo_files import card, encode, png_bomb
+from tests.unit.shared.photo_files import card, encode, png_bomb
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def main() -> None:
     settings = DetectSettings.from_environment()
     database = Database(settings.database_url)
     objects = CloudStorage(settings.google_cloud_project)
-    outbox = Outbox(database, _Nobody(), objects)
+    outbox = Outbox(database, _Nobody(), objects, settings.derived_bucket)
     engine = Engine(Path(os.environ["PACK_DIRECTORY"]), threads=2)
     detection = Detection(database, objects, outbox, engine, "mini", settings)
     handled = 0

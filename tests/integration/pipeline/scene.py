@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 
 from google.cloud import storage
 
-from functions.detect.decode import DecodedPhoto
 from functions.detect.engine import DetectionResult, Engine
 from functions.detect.pipeline import Detection
 from functions.detect.settings import DetectSettings
 from shared.contracts import DetectRequested, JobFinished, StorageNotification
 from shared.database import Connection, Database
+from shared.decode import DecodedPhoto
 from shared.outbox import Outbox
 from shared.storage import CloudStorage
 
@@ -160,7 +160,7 @@ class Scene:
         self.publisher = RecordingPublisher(self.steps)
         self.database = WatchedDatabase(self.database_url, self.steps)
         self._opened.append(self.database)
-        self.outbox = Outbox(self.database, self.publisher, self.store)
+        self.outbox = Outbox(self.database, self.publisher, self.store, self.buckets.derived)
         self.detection = Detection(
             self.database,
             self.store,
