@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.detect.pyramid import Pyramid
@@ -14,6 +14,7 @@ def photo(width: int, height: int, reduction: int = 1) -> DecodedPhoto:
     return DecodedPhoto(pixels, "jpeg", width * reduction, height * reduction, reduction)
 
 
+@settings(deadline=None)  # how long it takes is the machine's business
 @given(st.integers(2, 600), st.integers(2, 600), st.floats(0.01, 4))
 def test_a_crop_gets_a_pixel_for_each_of_its_own_and_not_four(width: int, height: int, scale: float) -> None:
     pyramid = Pyramid(photo(width, height))
@@ -24,6 +25,7 @@ def test_a_crop_gets_a_pixel_for_each_of_its_own_and_not_four(width: int, height
         assert 2 * level.step * scale > 1
 
 
+@settings(deadline=None)
 @given(st.integers(2, 3000), st.integers(2, 300), st.sampled_from([128, 640]))
 def test_a_canvas_is_never_reached_by_skipping_many_pixels(width: int, height: int, side: int) -> None:
     level = Pyramid(photo(width, height)).for_canvas(side)
