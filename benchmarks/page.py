@@ -1,9 +1,9 @@
 """``make bench-page``: the review page with 500 persons and 10,000 faces, measured by Chromium's own tracing.
 
 The emulated cloud serves it to a real Chromium, with and without a slow-down of the processor (phones are slower than
-laptops). Told are: when the first content and the first face are there, the tasks of the page's main thread longer than 50
-milliseconds, while loading and while scrolling to the end, and what the page weighs. A task counts by the processor
-time that it took; by the clock it also waits for whatever else the machine does.
+laptops). Told are when the first content and the first face are there, the tasks of the page's main thread that took
+longer than 50 milliseconds, while loading and while scrolling to the end, and what the page weighs. A task counts by
+the processor time that it took; by the clock it also waits for whatever else the machine does.
 """
 
 from __future__ import annotations

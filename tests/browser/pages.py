@@ -243,6 +243,11 @@ class ReviewPage:
         found: list[str] = self.page.evaluate(_CHECK)
         return found
 
+    def is_too_wide(self) -> bool:
+        """Whether one has to scroll sideways to read it."""
+        wide: bool = self.page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+        return wide
+
     def small_targets(self) -> list[str]:
         """What a finger would miss: smaller than 44 pixels."""
         found: list[str] = self.page.evaluate(_SMALL_TARGETS)

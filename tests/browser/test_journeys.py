@@ -102,6 +102,7 @@ def test_an_invited_guest_says_it_is_me(stage: Stage, scene: Scene, open_window:
     guest = open_window(window=window, url=link)
     expect(guest.page.locator("img").first).to_be_visible()
     assert guest.violations() == []
+    assert not guest.is_too_wide()
     guest.press("its me")
     wait_for_status(scene, person, "linked")
     # The organiser's page says so by itself.

@@ -39,6 +39,7 @@ def test_axe_finds_nothing_and_every_target_is_large_enough_in_any_state(  # noq
 
     def check(state: str) -> None:
         found = page.violations() + [f"small: {target}" for target in page.small_targets() if window.is_phone]
+        found += ["wider than the window"] if page.is_too_wide() else []
         if found:
             problems[state] = found
 
