@@ -181,6 +181,14 @@ _HAND_OVER = """
 UPDATE faces SET face_person_id = %(into)s, placed_by_human = true, updated_at = now()
 WHERE face_person_id = ANY(%(gone)s)
 """
+# Two faces of one person in one photo are what clustering would not believe, and a human just said.
+_HOLD_TOGETHER = """
+UPDATE faces SET placed_by_human = true, updated_at = now()
+WHERE face_person_id = %(into)s AND NOT placed_by_human AND EXISTS (
+    SELECT FROM faces AS other
+    WHERE other.media_id = faces.media_id AND other.face_person_id = %(into)s AND other.id <> faces.id
+)
+"""
 # Suggested for one that is gone: suggested for the survivor, with the better score of the two.
 _HAND_OVER_SUGGESTIONS = """
 INSERT INTO face_suggestions (face_id, face_person_id, score)
@@ -201,6 +209,7 @@ def merge_persons(connection: Connection, gone: Sequence[UUID], into: UUID) -> N
     parameters = {"gone": list(gone), "into": into, "together": [*gone, into]}
     connection.execute(_FORGET_APART, parameters)
     connection.execute(_HAND_OVER, parameters)
+    connection.execute(_HOLD_TOGETHER, parameters)
     connection.execute(_HAND_OVER_SUGGESTIONS, parameters)
     connection.execute(_FORGET_SUGGESTIONS_FOR, parameters)
     connection.execute(_FORGET_MERGE_SUGGESTIONS, parameters)

@@ -16,7 +16,9 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 def test_every_test_that_a_document_names_exists(document: str, least: int) -> None:
     named = re.findall(r"`([\w/]+\.py)(?:::(test_\w+))?`", (ROOT / document).read_text())
     tests = [
-        (path, name) for path, name in named if path.split("/")[0] in {"unit", "contract", "integration", "terraform"}
+        (path, name)
+        for path, name in named
+        if path.split("/")[0] in {"unit", "contract", "integration", "terraform", "browser"}
     ]
     assert len(tests) > least
     for path, name in tests:

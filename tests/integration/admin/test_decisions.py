@@ -88,6 +88,21 @@ def test_merging_hands_faces_link_and_tags_to_the_survivor(review: Review) -> No
     assert review.media_of(survivor) == photos
 
 
+def test_persons_who_share_a_photo_are_merged_with_both_of_their_faces_in_it(review: Review) -> None:
+    survivor, gone = next(
+        (first, second)
+        for first in review.people()
+        for second in review.people()
+        if first != second and review.media_of(first) & review.media_of(second)
+    )
+    faces = sorted(review.faces_of(survivor) + review.faces_of(gone))
+    with review.database.transaction() as connection:
+        decisions.merge(connection, review.organiser, [gone], survivor)
+    review.arrive(0, 2, seed=1)
+    review.cluster()
+    assert set(faces) <= set(review.faces_of(survivor))
+
+
 def test_persons_of_different_users_are_not_merged(review: Review) -> None:
     first, second, *_ = review.people()
     with review.database.transaction() as connection:
