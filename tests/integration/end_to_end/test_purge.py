@@ -27,7 +27,8 @@ from psycopg.rows import dict_row
 from functions.detect.boxes import Box, box_iou
 from local.cloud import Cloud
 from tests.integration.end_to_end.test_invitation import mail_to
-from tests.integration.end_to_end.whole_cloud import Event, wait_until
+from tests.integration.end_to_end.whole_cloud import Event, options, running_cloud, wait_until
+from tests.integration.local.small_cloud import state_directory
 
 _ADDRESS = "Zebulon.Quatremains@example.net"
 _NAME = "Zébulon Quatremains"
@@ -179,6 +180,14 @@ def traces_of(guest: Guest, client: storage.Client, bucket: str, more: list[str]
         texts=frozenset(text.lower() for text in (*ids, *vectors, _ADDRESS, _NAME, _WORDS, *more)),
         pictures=frozenset(hashlib.sha256(picture).hexdigest() for picture in pictures),
     )
+
+
+@pytest.fixture(scope="module")
+def cloud(mini_pack: Path) -> Iterator[Cloud]:
+    """A cloud of this module's own: in another event the very same photos have the very same embeddings."""
+    assert mini_pack.is_dir()
+    with state_directory() as state, running_cloud(options(state)) as started:
+        yield started
 
 
 @pytest.fixture
