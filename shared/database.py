@@ -70,3 +70,16 @@ class Database:
         """Close the pool's connections."""
         if "_pool" in self.__dict__:
             self._pool.close()
+
+
+def one_row(connection: Connection, statement: str, values: Any) -> DictRow:  # noqa: ANN401 - as psycopg takes them
+    """The first row of a statement that always answers, as a count or an upsert that returns.
+
+    Raises:
+        RuntimeError: it did not; the statement is not what its caller takes it for.
+    """
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        message = "a statement that always answers did not"
+        raise RuntimeError(message)
+    return row

@@ -8,7 +8,7 @@ stays merged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,8 +23,6 @@ from shared.database import Connection
 
 MOST_FACES = 1000
 """Faces that one request may move."""
-
-_ANSWERED = "this invitation was answered already"
 
 
 @dataclass(frozen=True)
@@ -534,16 +532,13 @@ def _open_invitation(connection: Connection, invitation_id: UUID) -> tuple[store
     if invitation is None:
         raise not_found("there is no such invitation")
     if invitation["answer"] is not None:
-        raise Problem(410, "answered", _ANSWERED, {"answer": invitation["answer"]})
+        raise Problem(410, "answered", "this invitation was answered already", {"answer": invitation["answer"]})
     if invitation["has_expired"]:
         raise Problem(410, "expired", "this invitation has expired: ask for a new one")
     person = _person(connection, invitation["face_person_id"])
     if person["status"] != "invited" or person["invitation_email"] != invitation["email"]:
         raise Problem(410, "withdrawn", "this invitation was withdrawn")
     return invitation, person, place
-
-
-Decision = Callable[..., Decided]
 
 
 def answer(connection: Connection, decided: Decided) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.database import Connection
+from shared.database import Connection, one_row
 
 Row = dict[str, Any]
 
@@ -106,19 +106,11 @@ def progress(connection: Connection, event_id: UUID, most_failures: int) -> Prog
     """Count; of the failures the newest ``most_failures``."""
     of = {"event_id": event_id, "most": most_failures}
     return ProgressRows(
-        photos=_one(connection, _PHOTOS, of),
-        persons=_one(connection, _PERSONS, of),
-        rest=_one(connection, _REST, of),
+        photos=one_row(connection, _PHOTOS, of),
+        persons=one_row(connection, _PERSONS, of),
+        rest=one_row(connection, _REST, of),
         failures=connection.execute(_FAILURES, of).fetchall(),
     )
-
-
-def _one(connection: Connection, statement: str, values: dict[str, Any]) -> Row:
-    row = connection.execute(statement, values).fetchone()
-    if row is None:
-        message = "a count that always answers did not"
-        raise RuntimeError(message)
-    return row
 
 
 # ---------------------------------------------------------------- members

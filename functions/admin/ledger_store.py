@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from shared.database import Connection
+from shared.database import Connection, one_row
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,7 @@ WHERE event_id = %(event_id)s AND id = ANY(%(persons)s) AND NOT EXISTS (
 
 def next_version(connection: Connection, event_id: UUID) -> int:
     """Take the event's lock until the transaction ends; the place of the decision in the event's history."""
-    row = connection.execute(_LOCK, {"event_id": event_id}).fetchone()
-    if row is None:
-        message = "an upsert that always answers did not"
-        raise RuntimeError(message)
-    return int(row["decision_version"])
+    return int(one_row(connection, _LOCK, {"event_id": event_id})["decision_version"])
 
 
 def ask_for_clustering(connection: Connection, event_id: UUID) -> None:
@@ -176,7 +172,8 @@ def record(  # noqa: PLR0913 - the columns of a row
     user_ids: Iterable[UUID],
 ) -> UUID:
     """Write the decision into the ledger."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         _RECORD,
         {
             "event_id": event_id,
@@ -189,10 +186,7 @@ def record(  # noqa: PLR0913 - the columns of a row
             "face_ids": sorted(face_ids),
             "user_ids": sorted(user_ids),
         },
-    ).fetchone()
-    if row is None:
-        message = "an insert that always answers did not"
-        raise RuntimeError(message)
+    )
     decision_id: UUID = row["id"]
     return decision_id
 

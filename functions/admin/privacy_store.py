@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.database import Connection
+from shared.database import Connection, one_row
 
 Row = dict[str, Any]
 
@@ -45,17 +45,17 @@ def lock_photos(connection: Connection, event_id: UUID) -> None:
 
 def set_consent(connection: Connection, event_id: UUID, *, enabled: bool, text_version: str | None) -> bool:
     """Switch face recognition on or off; False when it was so already. Off erases the event's biometrics."""
-    return bool(_one(connection, _SET_CONSENT, (event_id, enabled, text_version))["changed"])
+    return bool(one_row(connection, _SET_CONSENT, (event_id, enabled, text_version))["changed"])
 
 
 def archive(connection: Connection, event_id: UUID) -> bool:
     """Archive the event, which erases its biometrics; False when it was archived already."""
-    return bool(_one(connection, _ARCHIVE, (event_id,))["changed"])
+    return bool(one_row(connection, _ARCHIVE, (event_id,))["changed"])
 
 
 def event_consent(connection: Connection, event_id: UUID) -> Row:
     """The event's consent as it is now."""
-    return _one(connection, _EVENT, (event_id,))
+    return one_row(connection, _EVENT, (event_id,))
 
 
 def photos_to_look_at(connection: Connection, event_id: UUID, limit: int) -> list[UUID]:
@@ -88,19 +88,19 @@ class AfterReceipt:
 
 def purge_user(connection: Connection, user_id: UUID, event_id: UUID) -> Row:
     """Erase all that the event holds on a user; the receipt, empty where there is nothing (or no such event)."""
-    receipt: Row = _one(connection, _PURGE_USER, (user_id, event_id))["receipt"]
+    receipt: Row = one_row(connection, _PURGE_USER, (user_id, event_id))["receipt"]
     return receipt
 
 
 def purge_person(connection: Connection, person_id: UUID) -> Row | None:
     """Erase a person, and the user that is linked; the receipt, None when there is no such person."""
-    receipt: Row | None = _one(connection, _PURGE_PERSON, (person_id,))["receipt"]
+    receipt: Row | None = one_row(connection, _PURGE_PERSON, (person_id,))["receipt"]
     return receipt
 
 
 def purge_address(connection: Connection, email: str, event_id: UUID) -> Row:
     """Erase who was invited by the address, and the user whose it is; the receipt."""
-    receipt: Row = _one(connection, _PURGE_ADDRESS, (email, event_id))["receipt"]
+    receipt: Row = one_row(connection, _PURGE_ADDRESS, (email, event_id))["receipt"]
     return receipt
 
 
@@ -117,13 +117,5 @@ _EXPORT = "SELECT trombi_export(%s, %s, %s) AS held"
 
 def export(connection: Connection, user_id: UUID, event_id: UUID | None, *, embeddings: bool) -> Row | None:
     """All that is held on a user, in one event or in all; None where there is nothing to say."""
-    held: Row | None = _one(connection, _EXPORT, (user_id, event_id, embeddings))["held"]
+    held: Row | None = one_row(connection, _EXPORT, (user_id, event_id, embeddings))["held"]
     return held
-
-
-def _one(connection: Connection, statement: str, values: Any) -> Row:  # noqa: ANN401 - parameters of a statement
-    row = connection.execute(statement, values).fetchone()
-    if row is None:
-        message = "a statement that always answers did not"
-        raise RuntimeError(message)
-    return row

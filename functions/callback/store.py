@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from functions.callback.debounce import EventCounters
 from shared import job_ledger, outbox
 from shared.contracts import ClusterRequested, DetectRequested, Message, Run
-from shared.database import Connection
+from shared.database import Connection, one_row
 from shared.job_ledger import Job
 
 # ---------------------------------------------------------------- debounce
@@ -82,15 +82,15 @@ def lock_counters(
     row = connection.execute(_LOCK_COUNTERS, (event_id,)).fetchone()
     if row is None:
         return None
-    now = _one(connection, _NOW, ())["now"]
-    waiting = _one(connection, _WAITING_PHOTOS, {"event_id": event_id, "announced_after": now - photo_grace})
-    open_run = _one(connection, _OPEN_RUN, (event_id,))
+    now = one_row(connection, _NOW, ())["now"]
+    waiting = one_row(connection, _WAITING_PHOTOS, {"event_id": event_id, "announced_after": now - photo_grace})
+    open_run = one_row(connection, _OPEN_RUN, (event_id,))
     return EventCounters(**row, waiting_photos=waiting["waiting"], run_is_open=open_run["open"]), now
 
 
 def request_clustering(connection: Connection, event_id: UUID) -> UUID:
     """Make the clustering job, reset the counters, and put the message into the outbox."""
-    job = _one(connection, _REQUEST_CLUSTERING, (event_id,))
+    job = one_row(connection, _REQUEST_CLUSTERING, (event_id,))
     connection.execute(_RESET_COUNTERS, (event_id,))
     outbox.add_message(connection, ClusterRequested(job_id=job["id"], run=job["run"], event_id=event_id))
     job_id: UUID = job["id"]
@@ -191,7 +191,7 @@ def stuck_jobs(connection: Connection, after: timedelta, limit: int) -> list[UUI
 
 def is_still_stuck(connection: Connection, job: Job, after: timedelta) -> bool:
     """Look again at a job that is now locked."""
-    return bool(_one(connection, _STILL_STUCK, {"id": job.id, "after": after})["stuck"])
+    return bool(one_row(connection, _STILL_STUCK, {"id": job.id, "after": after})["stuck"])
 
 
 def ask_again(connection: Connection, job: Job) -> None:
@@ -257,14 +257,14 @@ def job_of_object(connection: Connection, media_id: UUID, generation: int) -> Jo
 
 def job_error(connection: Connection, job: Job) -> str | None:
     """Why the job's last attempt failed, where a function could note it."""
-    error: str | None = _one(connection, _JOB_ERROR, (job.id,))["error"]
+    error: str | None = one_row(connection, _JOB_ERROR, (job.id,))["error"]
     return error
 
 
 def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: str) -> UUID:
     """A failed job for a dead letter that no open job belongs to."""
     result = Jsonb({"topic": topic, "message_id": message_id})
-    job_id: UUID = _one(connection, _UNPLACED, {"job_type": job_type, "error": error, "result": result})["id"]
+    job_id: UUID = one_row(connection, _UNPLACED, {"job_type": job_type, "error": error, "result": result})["id"]
     return job_id
 
 
@@ -437,11 +437,3 @@ def note_sent(connection: Connection, sent: Invitation, face_ids: Sequence[UUID]
 def note_mail_problem(connection: Connection, invitation_id: UUID, problem: MailProblem) -> None:
     """No mail reached the address, and none will; an invitation that was sent is left alone."""
     connection.execute(_MAIL_PROBLEM, (problem, invitation_id))
-
-
-def _one(connection: Connection, statement: str, values: Any) -> dict[str, Any]:  # noqa: ANN401
-    row = connection.execute(statement, values).fetchone()
-    if row is None:
-        message = "a statement that always answers did not"
-        raise RuntimeError(message)
-    return row
