@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from functions.admin import access, decisions, ledger, ledger_store
 from functions.admin.decisions import MOST_FACES, Decided
 from functions.admin.idempotency import answer_once
+from functions.admin.paths import InEvent, OfDecision, OfFace, OfPerson
 from functions.admin.person_state import PersonState
 from functions.admin.room import Room
 from shared.database import Connection
@@ -29,30 +30,6 @@ Faces = Annotated[list[UUID], Field(min_length=1, max_length=MOST_FACES)]
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PersonPath(_Body):
-    """A person of an event."""
-
-    person_id: UUID
-
-
-class FacePath(_Body):
-    """A face on a photo."""
-
-    face_id: UUID
-
-
-class DecisionPath(_Body):
-    """A decision of an event's history."""
-
-    decision_id: UUID
-
-
-class EventPath(_Body):
-    """An event."""
-
-    event_id: UUID
 
 
 class OnPerson(_Body):
@@ -189,7 +166,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         return _decided(room, lambda connection: access.to_person(connection, flask.g.caller, person_id), decide)
 
     @api.post("/person/<uuid:person_id>/link-user", responses={200: DecidedAnswer})
-    def link_user(path: PersonPath, body: LinkUser) -> flask.Response:
+    def link_user(path: OfPerson, body: LinkUser) -> flask.Response:
         """Say who the person is. Tags the user in every photo that the person is in, once per photo."""
         return about(
             path.person_id,
@@ -199,7 +176,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/unlink", responses={200: DecidedAnswer})
-    def unlink(path: PersonPath, body: OnPerson) -> flask.Response:
+    def unlink(path: OfPerson, body: OnPerson) -> flask.Response:
         """Undo a link, or withdraw an invitation: the person is nobody known again, and the tags go."""
         return about(
             path.person_id,
@@ -207,7 +184,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/merge", responses={200: DecidedAnswer})
-    def merge(path: PersonPath, body: Merge) -> flask.Response:
+    def merge(path: OfPerson, body: Merge) -> flask.Response:
         """Several persons are one. Answers the survivor, who keeps its cover; the link of any of them is its link."""
         gone, into = ([path.person_id], body.into) if body.into else (body.others or [], path.person_id)
         return about(
@@ -216,7 +193,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/split", responses={200: DecidedAnswer})
-    def split(path: PersonPath, body: SomeFaces) -> flask.Response:
+    def split(path: OfPerson, body: SomeFaces) -> flask.Response:
         """Some faces of the person are somebody else: ``made``."""
         return about(
             path.person_id,
@@ -226,7 +203,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/ignore", responses={200: DecidedAnswer})
-    def ignore(path: PersonPath, body: OnPerson) -> flask.Response:
+    def ignore(path: OfPerson, body: OnPerson) -> flask.Response:
         """Out of the list: a passer-by, a poster, a statue."""
         return about(
             path.person_id,
@@ -234,7 +211,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/restore", responses={200: DecidedAnswer})
-    def restore(path: PersonPath, body: OnPerson) -> flask.Response:
+    def restore(path: OfPerson, body: OnPerson) -> flask.Response:
         """An ignored person is back in the list."""
         return about(
             path.person_id,
@@ -242,7 +219,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/cover", responses={200: DecidedAnswer})
-    def cover(path: PersonPath, body: OneFace) -> flask.Response:
+    def cover(path: OfPerson, body: OneFace) -> flask.Response:
         """Choose the face that stands for the person."""
         return about(
             path.person_id,
@@ -252,7 +229,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/person/<uuid:person_id>/distinct", responses={200: DecidedAnswer})
-    def distinct(path: PersonPath, body: OtherPerson) -> flask.Response:
+    def distinct(path: OfPerson, body: OtherPerson) -> flask.Response:
         """These two are not one person, however alike: the answer "no" to a suggested merge."""
         return about(
             path.person_id,
@@ -267,7 +244,7 @@ def _face_routes(api: APIBlueprint, room: Room) -> None:
         return _decided(room, lambda connection: access.to_face(connection, flask.g.caller, face_id), decide)
 
     @api.post("/face/<uuid:face_id>/move", responses={200: DecidedAnswer})
-    def move(path: FacePath, body: MoveFace) -> flask.Response:
+    def move(path: OfFace, body: MoveFace) -> flask.Response:
         """This face, and others with it, is that person: also the answer "yes" to a suggestion."""
         faces = [path.face_id, *body.face_ids]
         return about(
@@ -276,7 +253,7 @@ def _face_routes(api: APIBlueprint, room: Room) -> None:
         )
 
     @api.post("/face/<uuid:face_id>/reject", responses={200: DecidedAnswer})
-    def reject(path: FacePath, body: RejectFace) -> flask.Response:
+    def reject(path: OfFace, body: RejectFace) -> flask.Response:
         """This face, and others with it, is not that person: also the answer "no" to a suggestion."""
         faces = [path.face_id, *body.face_ids]
         return about(
@@ -287,7 +264,7 @@ def _face_routes(api: APIBlueprint, room: Room) -> None:
 
 def _history_routes(api: APIBlueprint, room: Room) -> None:
     @api.post("/decisions/<uuid:decision_id>/undo", responses={200: Undone})
-    def undo(path: DecisionPath) -> flask.Response:
+    def undo(path: OfDecision) -> flask.Response:
         """Take a decision back, exactly; 409 names the later decisions that build on it."""
         caller = flask.g.caller
 
@@ -299,7 +276,7 @@ def _history_routes(api: APIBlueprint, room: Room) -> None:
         return answer_once(room, caller, work)
 
     @api.get("/event/<uuid:event_id>/decisions", responses={200: History})
-    def decisions_of_event(path: EventPath, query: HistoryQuery) -> dict[str, Any]:
+    def decisions_of_event(path: InEvent, query: HistoryQuery) -> dict[str, Any]:
         """What was decided in the event, by whom, and what of it can be undone now."""
         with room.transaction(flask.g.caller) as connection:
             access.to_event(connection, flask.g.caller, path.event_id)

@@ -1,4 +1,4 @@
-"""What the paths of reads name."""
+"""What the paths of routes name."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ class OfPerson(_Path):
     """A person of an event."""
 
     person_id: UUID
+
+
+class OfDecision(_Path):
+    """A decision of an event's history."""
+
+    decision_id: UUID
 
 
 class OfFace(_Path):
