@@ -48,8 +48,9 @@ browser: ## Chromium, for the tests of the web page (CHROMIUM=/path/to/chromium 
 screenshots: setup browser ## the web page's main states into docs/images; everybody in them is drawn
 	@$(BIN)/python -m tests.browser.screenshots
 
+# In the order of the folders: reordered, the few tests that take minutes would come last and wait for each other.
 test: lint model $(if $(filter true,$(CI)),browser) ## everything that is checked; ends with what could not run here
-	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check --quiet .
