@@ -20,10 +20,11 @@ from functions.admin.settings import AdminSettings
 SECRET = "a secret of 64 bytes or more, enough for HS512 " + "x" * 32
 AUDIENCE = "authenticated"
 USER = uuid4()
+A_DAY = 86_400  # seconds; tokens made while tests are collected are used minutes later
 
 
 def claims(**changed: Any) -> dict[str, Any]:
-    complete = {"sub": str(USER), "aud": AUDIENCE, "exp": int(time.time()) + 600, **changed}
+    complete = {"sub": str(USER), "aud": AUDIENCE, "exp": int(time.time()) + A_DAY, **changed}
     return {name: value for name, value in complete.items() if value is not None}
 
 
