@@ -57,6 +57,22 @@ def aligned_crop(rgb: Pixels, landmarks: npt.NDArray[np.floating]) -> Pixels:
     return _warp(rgb, similarity(landmarks, ARCFACE_TEMPLATE), ALIGNED_SIDE, cv2.BORDER_CONSTANT)
 
 
+def shown_in_crop(landmarks: npt.NDArray[np.floating], width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels of the aligned crop show nothing but the photo, of width x height pixels.
+
+    bool[112, 112]; `landmarks` are [5, 2] in the photo's pixels. A pixel at the edge, where black blends in, does not.
+    """
+    matrix = similarity(landmarks, ARCFACE_TEMPLATE)
+    # The way back into the photo is linear in the crop's column and row.
+    back = np.linalg.inv(matrix[:, :2])
+    start = -back @ matrix[:, 2]
+    along = np.arange(ALIGNED_SIDE)
+    x = start[0] + back[0, 0] * along + back[0, 1] * along[:, None]
+    y = start[1] + back[1, 0] * along + back[1, 1] * along[:, None]
+    seam = float(np.hypot(back[0, 0], back[1, 0]))
+    return np.asarray((x >= seam) & (x <= width - 1 - seam) & (y >= seam) & (y <= height - 1 - seam))
+
+
 def portrait(rgb: Pixels, landmarks: npt.NDArray[np.floating]) -> Pixels:
     """Return uint8[160, 160, 3]: the upright face with as much hair and chin as the photo has.
 

@@ -17,7 +17,15 @@ import numpy.typing as npt
 import onnxruntime
 from insightface.app import FaceAnalysis
 
-from functions.detect.align import ALIGNED_SIDE, ARCFACE_TEMPLATE, THUMBNAIL_SIDE, aligned_crop, portrait, similarity
+from functions.detect.align import (
+    ALIGNED_SIDE,
+    ARCFACE_TEMPLATE,
+    THUMBNAIL_SIDE,
+    aligned_crop,
+    portrait,
+    shown_in_crop,
+    similarity,
+)
 from functions.detect.boxes import Box
 from functions.detect.finding import Detections, Detector, canvases, find
 from functions.detect.prelu import without_prelu
@@ -230,7 +238,7 @@ def _face(
         box=box,
         landmarks=tuple((float(x) / width, float(y) / height) for x, y in landmarks),
         quality_score=min(max(float(detections.scores[index]), 0.0), 1.0),
-        sharpness=sharpness(crop),
+        sharpness=sharpness(crop, shown_in_crop(landmarks, width, height)),
         yaw=head.yaw,
         pitch=head.pitch,
         roll=head.roll,

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,7 @@ FACE_MODEL: Final[npt.NDArray[np.float64]] = np.array(
 _CENTRED_MODEL: Final = FACE_MODEL - FACE_MODEL.mean(axis=0)
 _INVERSE_MODEL: Final = np.linalg.pinv(_CENTRED_MODEL)
 
-# Sharpness is measured here, in pixels of the 112-pixel crop: eyes, nose and mouth without the corners, which
-# are black when a face touches the photo's edge.
+# Sharpness is measured here, in pixels of the 112-pixel crop: eyes, nose and mouth, without hair and background.
 _CENTRE: Final = slice(16, 96)
 
 # Luma of ITU-R BT.601.
@@ -48,16 +47,25 @@ class Pose:
     roll: float
 
 
-def sharpness(aligned: npt.NDArray[np.uint8]) -> float:
+def sharpness(aligned: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_]) -> float:
     """Return the variance of the Laplacian in the middle of an aligned crop, uint8[112, 112, 3] RGB.
 
+    `shown`, bool[112, 112], are the pixels that show the photo. The others are black, and the edge where they begin
+    would be the sharpest of all: it does not count. 0 where nothing is shown.
     The scale is that of 8-bit grey values squared: measured on real faces, under 30 is visibly blurred or a
     face of less than about 40 pixels that was enlarged, 100 to 1000 is usual. The measure is Pech-Pacheco et
     al., "Diatom autofocusing in brightfield microscopy", 2000.
     """
     grey = aligned[_CENTRE, _CENTRE].astype(np.float32) @ _LUMA
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4.0 * grey[1:-1, 1:-1]
-    return float(laplacian.var())
+    laplacian = _around(grey).sum(axis=0) - 4.0 * grey[1:-1, 1:-1]
+    middle = shown[_CENTRE, _CENTRE]
+    counted = laplacian[middle[1:-1, 1:-1] & _around(middle).all(axis=0)]
+    return float(counted.var()) if counted.size else 0.0
+
+
+def _around(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the four neighbours of every inner pixel of [h, w], [4, h - 2, w - 2]."""
+    return np.stack([pixels[:-2, 1:-1], pixels[2:, 1:-1], pixels[1:-1, :-2], pixels[1:-1, 2:]])
 
 
 def pose(landmarks: npt.NDArray[np.floating]) -> Pose:

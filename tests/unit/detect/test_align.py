@@ -16,6 +16,7 @@ from functions.detect.align import (
     THUMBNAIL_SIDE,
     aligned_crop,
     portrait,
+    shown_in_crop,
     similarity,
 )
 
@@ -76,6 +77,19 @@ def test_crops_at_the_edge_have_their_size(scale: float) -> None:
     shown = portrait(picture, landmarks)
     assert shown.shape == (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
     assert shown[0, 0].any(), "a thumbnail repeats the edge"
+
+
+@pytest.mark.parametrize(
+    ("scale", "angle", "shift"), [(1.0, 0.4, (20, 40)), (0.4, -2.0, (390, 10)), (3.0, 0.0, (200, 150))]
+)
+def test_what_a_crop_shows_of_the_photo_is_known(scale: float, angle: float, shift: tuple[float, float]) -> None:
+    white = np.full((300, 400, 3), 255, dtype=np.uint8)
+    landmarks = landmarks_at(scale, angle, shift)
+    crop = aligned_crop(white, landmarks).min(axis=2)
+    shown = shown_in_crop(landmarks, 400, 300)
+    assert 0.1 < shown.mean() < 1.0
+    assert (crop[shown] >= 254).all()
+    assert (crop[~shown] < 255).mean() > 0.85, "all but a seam"
 
 
 def test_a_portrait_shows_more_than_the_crop() -> None:

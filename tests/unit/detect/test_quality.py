@@ -18,6 +18,9 @@ boxes = st.builds(
 )
 
 
+EVERYTHING = np.ones((112, 112), dtype=np.bool_)
+
+
 def seen_landmarks(yaw: float, pitch: float, roll: float, scale: float = 1.0) -> npt.NDArray[np.float64]:
     """Turn the model face by yaw (to the picture's right), pitch (up) and roll (clockwise), and project it."""
     y, p, r = (math.radians(angle) for angle in (yaw, pitch, roll))
@@ -66,14 +69,26 @@ def test_blurring_lowers_sharpness() -> None:
     sharp = rng.integers(0, 255, (112, 112, 3), dtype=np.uint8)
     once = _blurred(sharp)
     twice = _blurred(once)
-    assert sharpness(sharp) > 2 * sharpness(once) > 4 * sharpness(twice) > 0
+    assert sharpness(sharp, EVERYTHING) > 2 * sharpness(once, EVERYTHING) > 4 * sharpness(twice, EVERYTHING) > 0
 
 
-def test_a_flat_crop_has_no_sharpness_and_black_corners_do_not_add_any() -> None:
+def test_a_flat_crop_has_no_sharpness() -> None:
     flat = np.full((112, 112, 3), 120, dtype=np.uint8)
-    assert sharpness(flat) == pytest.approx(0, abs=1e-6)
-    flat[:10] = 0
-    assert sharpness(flat) == pytest.approx(0, abs=1e-6)
+    assert sharpness(flat, EVERYTHING) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("beyond", [5, 30, 60])
+def test_what_lies_beyond_the_photo_s_edge_adds_no_sharpness(beyond: int) -> None:
+    rng = np.random.default_rng(2)
+    soft = 120 + rng.integers(0, 8, (112, 112, 3), dtype=np.uint8)
+    at_the_edge, shown = soft.copy(), EVERYTHING.copy()
+    at_the_edge[:beyond] = 0
+    shown[:beyond] = False
+    assert sharpness(at_the_edge, shown) == pytest.approx(sharpness(soft, EVERYTHING), rel=0.2)
+
+
+def test_a_crop_that_shows_nothing_of_the_photo_has_no_sharpness() -> None:
+    assert sharpness(np.zeros((112, 112, 3), dtype=np.uint8), ~EVERYTHING) == 0
 
 
 def test_size_is_the_shorter_side_in_pixels_of_the_original() -> None:
