@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 from hdbscan._hdbscan_linkage import mst_linkage_core
-from hdbscan.hdbscan_ import _tree_to_labels
+from hdbscan._hdbscan_tree import compute_stability, get_clusters
 from numpy.typing import NDArray
+from sklearn.cluster._hdbscan._tree import HIERARCHY_dtype, _condense_tree
 from sklearn.cluster._hierarchical_fast import single_linkage_label
+
+_CONDENSED = np.dtype([("parent", np.intp), ("child", np.intp), ("lambda_val", np.float64), ("child_size", np.intp)])
+"""A condensed tree's edge by hdbscan's names; scikit-learn's is laid out the same."""
 
 
 def dense_spanning_tree(
@@ -40,10 +44,14 @@ def select_clusters(
 
     Returns labels int64[n] (-1 for noise) and membership probabilities float64[n] in [0, 1].
     """
-    labels, probabilities, *_ = _tree_to_labels(
-        None,
-        linkage,
-        min_cluster_size,
+    hierarchy = np.empty(linkage.shape[0], dtype=HIERARCHY_dtype)
+    for name, column in zip(HIERARCHY_dtype.names, linkage.T, strict=True):
+        hierarchy[name] = column
+    # scikit-learn's, as hdbscan's own gives the same tree three times as slowly.
+    condensed = np.asarray(_condense_tree(hierarchy, min_cluster_size)).view(_CONDENSED)
+    labels, probabilities, _ = get_clusters(
+        condensed,
+        compute_stability(condensed),
         cluster_selection_method="eom",
         cluster_selection_epsilon=float(cluster_selection_epsilon),
     )
