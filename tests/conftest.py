@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,19 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from functions.detect import packs
-from local.migrate import migrate
-from local.postgres import database_url as url_of
 from local.postgres import postgres_process, remove_data
 from local.processes import Supervisor
 from local.state import State
 from shared.database import Connection, Database
+from tests.databases import Databases
 from tests.not_run import MARK
-
-_TEMPLATE = "migrated"
-_numbers = itertools.count(1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -41,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A real Postgres of this session's own, with a database ``migrated`` that is at the newest migration."""
+    """A real Postgres of this session's own."""
     state = State(tmp_path_factory.mktemp("postgres"))
     state.lock()
     supervisor = Supervisor(state.directory / "logs", lambda _: None)
@@ -50,9 +43,6 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         process = postgres_process("postgres", port, state.directory, lambda _: None, fast=True)
         # Nothing of it is kept, so that nothing need be written when it stops.
         supervisor.start(replace(process, stop_signal=signal.SIGQUIT))
-        with psycopg.connect(url_of(port), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-        migrate(url_of(port, _TEMPLATE))
         yield port
     finally:
         supervisor.stop()
@@ -60,20 +50,17 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         state.release()
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_port: int) -> Databases:
+    """Migrated databases on it."""
+    return Databases.on(postgres_port)
+
+
 @pytest.fixture
-def database_url(postgres_port: int) -> str:
+def database_url(databases: Databases) -> Iterator[str]:
     """The address of a migrated, empty database of this test's own."""
-    return fresh_database(postgres_port)
-
-
-def fresh_database(postgres_port: int) -> str:
-    """Make a migrated, empty database; its address."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(url_of(postgres_port), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
-        )
-    return url_of(postgres_port, name)
+    with databases.borrowed() as url:
+        yield url
 
 
 @pytest.fixture

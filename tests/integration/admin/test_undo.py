@@ -16,7 +16,7 @@ from functions.admin import decisions, ledger
 from functions.admin.problems import Problem
 from shared.database import Connection, Database
 from tests import arrange
-from tests.conftest import fresh_database
+from tests.databases import Databases
 from tests.integration.admin.reviewing import Review
 
 KINDS = [
@@ -121,9 +121,9 @@ class Organiser:
 
 
 @pytest.fixture(scope="module")
-def make_review(postgres_port: int) -> Iterator[Callable[[], Review]]:
+def make_review(databases: Databases) -> Iterator[Callable[[], Review]]:
     """Makes events, each in the same database: what one of them does is no business of the others."""
-    url = fresh_database(postgres_port)
+    url = databases.fresh()
     database = Database(url, pool_size=4)
     with psycopg.connect(url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
 

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from local.cloud import Cloud
-from tests.integration.end_to_end.whole_cloud import Event, Outcome, sixty_photos
+from tests.integration.end_to_end.whole_cloud import Event, sixty_photos
 
 PARTS = ("detect", "callback", "cluster", "broker", "postgres", "storage")
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_that_is_killed_in_the_middle_costs_nothing(
-    cloud: Cloud, photos: dict[str, Path], undisturbed: Outcome, part: str
-) -> None:
-    event = Event.made(cloud.addresses, photos)
-    event.upload()
-    event.wait_for_done(10)
-    assert event.done() < len(photos), "it is killed in the middle"
-    cloud.kill(part)
-    cloud.wait_ready(part)
-    event.wait_until_settled()
-    event.assert_each_photo_was_done_once()
-    assert event.outcome() == undisturbed
 
 
 def test_sixty_photos_survive_the_death_of_every_part_one_after_another(cloud: Cloud, tmp_path: Path) -> None:
