@@ -76,11 +76,15 @@ def scratch(name: str, shape: tuple[int, int], dtype: type[Number]) -> NDArray[N
 
 def in_shares(function: Callable[[int, int], None], count: int, smallest: int) -> None:
     """Call ``function(begin, end)`` on all processors, for even shares of ``count`` things, at least ``smallest``."""
-    shares = block_bounds(count, max(smallest, -(-count // available_processors())))
+    in_parallel(function, block_bounds(count, max(smallest, -(-count // available_processors()))))
+
+
+def in_parallel(function: Callable[[int, int], None], shares: Sequence[Pair]) -> None:
+    """Call ``function(begin, end)`` for every share, on all processors."""
     if len(shares) == 1:
-        function(0, count)
+        function(*shares[0])
         return
-    with ThreadPoolExecutor(len(shares)) as pool:
+    with ThreadPoolExecutor(min(len(shares), available_processors())) as pool:
         list(pool.map(lambda share: function(*share), shares))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 Number = TypeVar("Number", np.float32, np.float64)
 
-SMALLEST_STRETCH = 64
+SMALLEST_STRETCH = 128
 """Rows of the chain whose bottlenecks are worked out pair by pair."""
 
 
@@ -40,13 +41,20 @@ def mark_within(products: NDArray[Number], gap: NDArray[Number], mask: NDArray[n
     """Mark the pairs (row before column) near enough within one stretch of the chain, given by its gaps: by halves."""
     count = gap.size + 1
     if count <= SMALLEST_STRETCH:
-        allowed = np.zeros((count, count), dtype=gap.dtype)
-        allowed[:, 1:] = gap
-        allowed = np.maximum.accumulate(np.triu(allowed, 1), axis=1)
-        mask[...] = np.triu(products >= 1.0 - allowed, 1)
+        # Up to the row itself nothing is near enough, so that nothing is marked there.
+        allowed = np.where(_later(count)[:, 1:], gap, gap.dtype.type(-np.inf))
+        np.maximum.accumulate(allowed, axis=1, out=allowed)
+        mask[:, 0] = False
+        np.greater_equal(products[:, 1:], 1.0 - allowed, out=mask[:, 1:])
         return
     half = count // 2
     mask[half:, :half] = False
     mark_between(products[:half, half:], gap[: half - 1], gap[half - 1], gap[half:], mask[:half, half:])
     mark_within(products[:half, :half], gap[: half - 1], mask[:half, :half])
     mark_within(products[half:, half:], gap[half:], mask[half:, half:])
+
+
+@lru_cache(maxsize=8)
+def _later(count: int) -> NDArray[np.bool_]:
+    """Which columns come after which rows, bool[count, count]."""
+    return np.triu(np.ones((count, count), dtype=np.bool_), 1)
