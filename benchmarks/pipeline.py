@@ -205,6 +205,8 @@ def main() -> None:
             "GOOGLE_CLOUD_PROJECT": _PROJECT,
             "PHOTOS_BUCKET": _PHOTOS,
             "DERIVED_BUCKET": _DERIVED,
+            # Nobody pushes here: each of the worker's threads has its place.
+            "FACE_PHOTOS_WAITING": str(arguments.threads),
             "FACE_PACK": arguments.pack,
             "FACE_MODEL_DIR": str(packs.model_root()),
         }

@@ -28,9 +28,9 @@ from local.processes import Process, accepts_connections
 
 # Pub/Sub's own limit is 10 MB a request; some room for the framing.
 _LARGEST_REQUEST_BYTES = 11 * 1024 * 1024
-# A subscription's pushes in flight. The functions serve 2 to 4 requests at a time: enough to keep them busy,
-# few enough that none waits long in front of them.
-_CONCURRENCY = 8
+# The most pushes of a subscription in flight. Pub/Sub goes up to thousands, for many instances; here there is one of
+# each function, which serves a few requests at a time.
+_CONCURRENCY = 64
 _STOP_SECONDS = 0.5
 
 
@@ -119,7 +119,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.broker", description="A small Pub/Sub broker.")
     parser.add_argument("--port", type=int, required=True, help="the port on 127.0.0.1")
     parser.add_argument("--state", type=Path, required=True, help="the journal, made if it does not exist")
-    parser.add_argument("--concurrency", type=int, default=_CONCURRENCY, help="pushes in flight of one subscription")
+    parser.add_argument(
+        "--concurrency", type=int, default=_CONCURRENCY, help="the most pushes in flight of one subscription"
+    )
     arguments = parser.parse_args()
     asyncio.run(serve(arguments.port, arguments.state, arguments.concurrency))
 

@@ -6,6 +6,7 @@ that Pub/Sub would refuse, or that asks for what this broker does not do, raises
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import time
@@ -54,7 +55,7 @@ class Broker:
     """Every request of ``google.pubsub.v1`` that this broker grants, as a method of the same name."""
 
     def __init__(self, journal: Journal, concurrency: int) -> None:
-        """``concurrency`` is the number of pushes in flight that one subscription may have."""
+        """``concurrency`` is the most pushes in flight that one subscription may have."""
         self._journal = journal
         self._concurrency = concurrency
         self._topics: dict[str, types.Topic] = {}
@@ -113,6 +114,12 @@ class Broker:
         if not messages or not all(message.data or message.attributes for message in messages):
             raise RefusedError(StatusCode.INVALID_ARGUMENT, "a message has neither data nor attributes")
         contents = [types.PubsubMessage.serialize(message) for message in messages]
+        # A publisher that dies cancels its request: what is stored by then is delivered all the same.
+        message_ids = await asyncio.shield(asyncio.ensure_future(self._take(topic, contents)))
+        return types.PublishResponse(message_ids=[str(message_id) for message_id in message_ids])
+
+    async def _take(self, topic: str, contents: list[bytes]) -> list[int]:
+        """Store messages, have them delivered, and return their ids."""
         now = time.time()
 
         def store(db: sqlite3.Connection) -> list[tuple[int, list[Delivery]]]:
@@ -121,7 +128,7 @@ class Broker:
         stored = await self._journal.change(store)
         for _, deliveries in stored:
             self._dispatch(deliveries)
-        return types.PublishResponse(message_ids=[str(message_id) for message_id, _ in stored])
+        return [message_id for message_id, _ in stored]
 
     async def create_subscription(self, request: types.Subscription) -> types.Subscription:
         """CreateSubscription."""

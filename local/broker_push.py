@@ -30,6 +30,8 @@ _DEFAULT_POLICY_SECONDS = (10.0, 600.0)
 _JITTER = 0.1
 _DEFAULT_DELIVERY_ATTEMPTS = 5
 _LARGEST_ANSWER = 1 << 20
+# Pub/Sub starts with "a small single-digit window size". Detect has as many places: at its smallest none is refused.
+_SMALLEST_WINDOW = 4
 
 DeadLetter = Callable[[Subscription, Delivery], Awaitable[bool]]
 
@@ -119,6 +121,36 @@ def backoff_seconds(subscription: Subscription, attempts: int) -> float:
     return min(longest, exponential) * random.uniform(1, 1 + _JITTER)  # noqa: S311 - jitter is no secret
 
 
+class Window:
+    """How many pushes of a subscription may be in flight: it feels its way up to what is answered, as Pub/Sub does.
+
+    https://cloud.google.com/pubsub/docs/push#delivery_rate: it starts small, grows with every success (doubling with
+    each round of answers) and shrinks with every failure. How fast, Pub/Sub does not say: here as TCP does it, half
+    at a failure, and from there on by one a round.
+    """
+
+    def __init__(self, largest: int) -> None:
+        """Never more than `largest` pushes."""
+        self._largest = float(largest)
+        self._smallest = float(min(_SMALLEST_WINDOW, largest))
+        self._threshold = self._largest
+        self._size = self._smallest
+
+    @property
+    def size(self) -> int:
+        """Pushes that may be in flight now."""
+        return int(self._size)
+
+    def succeeded(self) -> None:
+        """A push was acknowledged."""
+        step = 1 if self._size < self._threshold else 1 / self._size
+        self._size = min(self._largest, self._size + step)
+
+    def failed(self) -> None:
+        """A push was refused, or not answered in time."""
+        self._size = self._threshold = max(self._smallest, self._size / 2)
+
+
 class Pusher:
     """Delivers the messages of one subscription, some at a time, until each is acknowledged or dead."""
 
@@ -127,7 +159,7 @@ class Pusher:
         self.declaration = declaration
         self._journal = journal
         self._dead_letter = dead_letter
-        self._concurrency = concurrency
+        self._window = Window(concurrency)
         self._due: deque[Delivery] = deque()
         self._ordered: dict[str, deque[Delivery]] = {}
         self._pushes: set[asyncio.Task[None]] = set()
@@ -173,7 +205,7 @@ class Pusher:
     def _fill(self) -> None:
         """Start as many pushes as are due and allowed; none while there is no endpoint."""
         endpoint = self.declaration.push_config.push_endpoint
-        while self._due and endpoint and not self._closed and len(self._pushes) < self._concurrency:
+        while self._due and endpoint and not self._closed and len(self._pushes) < self._window.size:
             push = asyncio.create_task(self._deliver(self._due.popleft()))
             self._pushes.add(push)
             push.add_done_callback(self._free)
@@ -197,8 +229,10 @@ class Pusher:
                 body = envelope(subscription, delivery, tried.attempts)
                 status = await post(subscription.push_config.push_endpoint, body)
         if status in ACKNOWLEDGING_STATUSES:
+            self._window.succeeded()
             await self._forget(tried)
             return
+        self._window.failed()
         policy = subscription.dead_letter_policy
         limit = policy.max_delivery_attempts or _DEFAULT_DELIVERY_ATTEMPTS
         is_dead = bool(policy.dead_letter_topic) and tried.attempts >= limit

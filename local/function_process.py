@@ -28,8 +28,8 @@ class Function:
 
 
 FUNCTIONS = (
-    # A detection keeps a core busy: more at a time only make each of them slower.
-    Function("detect", ROOT / "functions" / "detect" / "main.py", threads=2),
+    # Two photos at work and two that are read or written; the others answer that there is no place for more.
+    Function("detect", ROOT / "functions" / "detect" / "main.py", threads=6),
     Function("cluster", ROOT / "functions" / "cluster" / "main.py"),
     Function("callback", ROOT / "functions" / "callback" / "main.py"),
     # Short requests of many people, and streams of progress, which take up to half of the threads.
@@ -75,6 +75,8 @@ def _surroundings(function: Function, addresses: Addresses, port: str) -> dict[s
         "PORT": port,
         # Read by functions-framework: requests that its one worker serves at a time.
         "THREADS": str(function.threads),
+        # As in the images: what one thread has freed serves the next, whichever that is.
+        "MALLOC_ARENA_MAX": "2",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": no_proxy,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from psycopg.rows import DictRow, dict_row
 
@@ -96,13 +96,21 @@ ORDER BY face_count DESC, cluster_label
 """
 
 
+def storage_client(addresses: Addresses) -> storage.Client:
+    """A client of one cloud's storage; this process's environment stays as it is."""
+    return storage.Client(
+        project=addresses.project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": addresses.storage_url},
+    )
+
+
 class HostApp:
     """A host app that talks to one cloud."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
-        os.environ["STORAGE_EMULATOR_HOST"] = addresses.storage_url
-        self._storage = storage.Client(project=addresses.project)
+        self._storage = storage_client(addresses)
 
     def make_event(self, name: str) -> UUID:
         """An event whose organiser has switched face recognition on; returns its id."""

@@ -33,5 +33,12 @@ class Retryable(TrombiError):
     """Something is away or busy: answered 503, so that the bus tries again later."""
 
 
+class Busy(Retryable):
+    """No room for more work just now: answered 429, so that the bus slows down and tries again later.
+
+    Nothing was begun, so that it is no error of the job: nothing is noted, and no attempt is counted.
+    """
+
+
 class SettingsError(TrombiError):
     """An environment variable is missing or wrong; the text names it."""

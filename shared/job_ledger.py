@@ -59,6 +59,9 @@ UPDATE ml_jobs SET status = %(status)s, error_code = %(error_code)s, error = %(e
 WHERE id = %(id)s
 """
 _NOTE = "UPDATE ml_jobs SET error = %(error)s WHERE id = %(id)s AND status IN ('pending', 'processing')"
+_GIVE_BACK = """
+UPDATE ml_jobs SET attempts = attempts - 1 WHERE id = %s AND run = %s AND status = 'processing' AND attempts > 0
+"""
 
 
 def lock(connection: Connection, job_id: UUID) -> Job | None:
@@ -70,6 +73,18 @@ def lock(connection: Connection, job_id: UUID) -> Job | None:
 def start(connection: Connection, job: Job) -> None:
     """Mark the job as being worked on: one more attempt."""
     connection.execute(_START, (job.id,))
+
+
+def give_back(database: Database, job: Job) -> None:
+    """Uncount an attempt that was started and then found no room: the photo was not tried. Never raises.
+
+    The job stays as it is, for another delivery of its message may be at work on it this moment.
+    """
+    try:
+        with database.transaction() as connection:
+            connection.execute(_GIVE_BACK, (job.id, job.run))
+    except Retryable:
+        logger().warning("an attempt could not be given back", job_id=str(job.id))
 
 
 def complete(connection: Connection, job: Job, result: Mapping[str, Any]) -> None:

@@ -31,13 +31,16 @@ INSERT INTO outbox (kind, bucket, object_prefix, due_at) VALUES ('delete_objects
 _TAKE_BACK = "DELETE FROM outbox WHERE kind = 'delete_objects' AND bucket = %s AND object_prefix = ANY(%s)"
 # SKIP LOCKED: two drains at once share the work instead of waiting for each other. What failed most comes last,
 # so that no number of entries that always fail keeps the others from their turn.
+# Chosen first and looked at then: of thousands that wait, only one's thumbnail is asked about.
 _NEXT = """
 SELECT id, kind, topic, data, attributes, bucket, object_prefix,
     EXISTS (SELECT FROM faces WHERE thumbnail_object = object_prefix) AS is_in_use
-FROM outbox
-WHERE kind = ANY(%(kinds)s) AND id <> ALL(%(failed)s::bigint[]) AND attempts <= %(most_attempts)s
-    AND due_at <= clock_timestamp()
-ORDER BY attempts, id LIMIT 1 FOR UPDATE OF outbox SKIP LOCKED
+FROM outbox WHERE id = (
+    SELECT id FROM outbox
+    WHERE kind = ANY(%(kinds)s) AND id <> ALL(%(failed)s::bigint[]) AND attempts <= %(most_attempts)s
+        AND due_at <= clock_timestamp()
+    ORDER BY attempts, id LIMIT 1 FOR UPDATE SKIP LOCKED
+)
 """
 # Not SKIP LOCKED: a deletion that is under way is waited for.
 _DELETIONS_OF = """

@@ -18,7 +18,7 @@ from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from shared.errors import Malformed, Permanent, Retryable
+from shared.errors import Busy, Malformed, Permanent, Retryable
 from shared.log import log_context, logger, trace_of
 
 PUBSUB_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -128,7 +128,7 @@ def _from_storage_object(event_id: str, event_type: str, resource: Mapping[str, 
 
 
 def handle_push(request: flask.Request, handler: Handler, project: str) -> flask.Response:
-    """Parse, call ``handler`` and map its outcome: 204 done or refused, 400 malformed, 503 retry, 500 bug.
+    """Parse, call ``handler`` and map its outcome: 204 done or refused, 400 malformed, 429 busy, 503 retry, 500 bug.
 
     The text of a 4xx or 5xx answer says what was wrong.
     """
@@ -146,6 +146,10 @@ def handle_push(request: flask.Request, handler: Handler, project: str) -> flask
             # A handler that could record the refusal has done so and returned; this one had nowhere to.
             logger().error("message refused", message_id=message_id, code=refusal.code, reason=refusal.reason)
             return _answer(204)
+        except Busy as error:
+            # Under load there are many of these, and none is a sign of trouble.
+            logger().info("busy: will be tried again", message_id=message_id, reason=str(error))
+            return _answer(429, str(error))
         except Retryable as error:
             logger().warning("will be tried again", message_id=message_id, reason=str(error))
             return _answer(503, str(error))

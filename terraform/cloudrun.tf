@@ -52,7 +52,9 @@ locals {
     })
     detect = merge(local.common_variables, {
       DERIVED_BUCKET      = google_storage_bucket.derived.name
+      FACE_PATIENCE       = var.detect.face_patience
       FACE_PHOTOS_AT_ONCE = var.detect.face_photos_at_once
+      FACE_PHOTOS_WAITING = var.detect.face_photos_waiting
       FACE_THREADS        = var.detect.face_threads
       MAX_PHOTO_BYTES     = var.detect.max_photo_bytes
       MAX_PHOTO_PIXELS    = var.detect.max_photo_pixels

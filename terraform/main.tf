@@ -29,7 +29,7 @@ locals {
       admin           = { concurrency = 20, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 10 }
       callback        = { concurrency = 8, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 4 }
       cluster         = { concurrency = 1, cpu = "1", max = 1, memory = "2Gi", min = 0, pool = 2 }
-      detect          = { concurrency = 2, cpu = "2", max = 3, memory = "4Gi", min = 0, pool = 2 }
+      detect          = { concurrency = 6, cpu = "2", max = 3, memory = "4Gi", min = 0, pool = 2 }
       billable_hours  = 4
       max_connections = 50
       regional        = false
@@ -40,7 +40,7 @@ locals {
       admin           = { concurrency = 40, cpu = "1", max = 4, memory = "1Gi", min = 1, pool = 16 }
       callback        = { concurrency = 16, cpu = "1", max = 4, memory = "1Gi", min = 0, pool = 6 }
       cluster         = { concurrency = 1, cpu = "2", max = 4, memory = "4Gi", min = 0, pool = 2 }
-      detect          = { concurrency = 2, cpu = "2", max = 20, memory = "4Gi", min = 0, pool = 2 }
+      detect          = { concurrency = 6, cpu = "2", max = 20, memory = "4Gi", min = 0, pool = 2 }
       billable_hours  = 24
       max_connections = 200
       regional        = false
@@ -51,7 +51,7 @@ locals {
       admin           = { concurrency = 40, cpu = "2", max = 10, memory = "2Gi", min = 2, pool = 14 }
       callback        = { concurrency = 16, cpu = "2", max = 8, memory = "1Gi", min = 1, pool = 8 }
       cluster         = { concurrency = 1, cpu = "4", max = 10, memory = "8Gi", min = 0, pool = 2 }
-      detect          = { concurrency = 2, cpu = "4", max = 60, memory = "8Gi", min = 1, pool = 2 }
+      detect          = { concurrency = 6, cpu = "4", max = 60, memory = "8Gi", min = 1, pool = 2 }
       billable_hours  = 240
       max_connections = 400
       regional        = true
@@ -62,7 +62,7 @@ locals {
   size = local.sizes[var.size]
 
   # Instances of one GPU each do the work of many without; a GPU needs this much processor and memory beside it.
-  gpu_detect = { concurrency = 4, cpu = "4", max = var.gpu_max_instances, memory = "16Gi", min = local.size.detect.min, pool = 4 }
+  gpu_detect = { concurrency = 6, cpu = "4", max = var.gpu_max_instances, memory = "16Gi", min = local.size.detect.min, pool = 4 }
 
   services = merge(
     {
@@ -70,6 +70,9 @@ locals {
         { function = function, gpu = null, is_public = function == "admin", arguments = null },
         local.size[function],
         function == "detect" && var.gpu != null ? merge(local.gpu_detect, { gpu = var.gpu }) : {},
+        # Photos that are inside, and two requests more: they are told that there is no place, or need none (deletions).
+        # With a place for each, the refusal could not be spoken, and Cloud Run would queue them unseen.
+        function == "detect" ? { concurrency = max(local.size.detect.concurrency, var.detect.face_photos_at_once + var.detect.face_photos_waiting + 2) } : {},
       )
     },
     # Workers elsewhere get a service that answers the signed entry and nothing else: callback itself stays private.

@@ -117,7 +117,9 @@ variable "deletion_protection" {
 variable "detect" {
   description = "Settings of detect. The model pack is part of the image."
   type = object({
+    face_patience       = optional(number, 60)
     face_photos_at_once = optional(number, 2)
+    face_photos_waiting = optional(number, 2)
     face_threads        = optional(number, 0)
     max_photo_bytes     = optional(number, 104857600)
     max_photo_pixels    = optional(number, 100000000)

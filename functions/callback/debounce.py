@@ -23,14 +23,14 @@ class EventCounters:
         changed_photos: photos whose faces changed since clustering was last asked for.
         first_change_at: when the first of them did; None when there is none.
         last_requested_at: when clustering was last asked for; None when never.
-        waiting_photos: known photos of the event that are still to be processed.
+        photos_wait: a known photo of the event is still to be processed.
         run_is_open: clustering was asked for and has not ended.
     """
 
     changed_photos: int
     first_change_at: datetime | None
     last_requested_at: datetime | None
-    waiting_photos: int
+    photos_wait: bool
     run_is_open: bool
 
 
@@ -52,7 +52,7 @@ def decide(counters: EventCounters, now: datetime, settings: DebounceSettings) -
     if counters.changed_photos == 0 or counters.first_change_at is None or counters.run_is_open:
         return Decision(request=False)
     latest = counters.first_change_at + settings.max_wait
-    is_wanted = counters.waiting_photos == 0 or counters.changed_photos >= settings.every or now >= latest
+    is_wanted = not counters.photos_wait or counters.changed_photos >= settings.every or now >= latest
     earliest = now
     if counters.last_requested_at is not None:
         earliest = max(now, counters.last_requested_at + settings.min_interval)

@@ -52,7 +52,7 @@ def consider_clustering(connection: Connection, event_id: UUID, settings: Callba
     if decision.request:
         job_id = store.request_clustering(connection, event_id)
         logger().info("clustering requested", job_id=str(job_id), changed_photos=counters.changed_photos)
-    elif decision.due_at is None and not counters.run_is_open and counters.waiting_photos == 0:
+    elif decision.due_at is None and not counters.run_is_open and not counters.photos_wait:
         finished = store.take_finished_run(connection, event_id)
         if finished is not None:
             job_id, run = finished

@@ -53,7 +53,9 @@ class Sweep:
             grace = timedelta(seconds=self._settings.photo_grace)
             forgotten = store.request_photos_without_job(connection, grace, _BATCH)
         with self._database.transaction() as connection:
-            released = store.release_waiting(connection, self._settings.low_priority_batch)
+            released = store.release_put_back(connection, _BATCH)
+        with self._database.transaction() as connection:
+            released += store.release_waiting(connection, self._settings.low_priority_batch)
         requests = self._debounce()
         erased = erase_what_is_due(self._database, self._settings.retention())
         swept = Swept(drained, stuck, forgotten, released, requests, erased)

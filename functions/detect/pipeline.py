@@ -17,7 +17,7 @@ from uuid import UUID
 
 from functions.detect import store
 from functions.detect.engine import ENOUGH_TO_DETECT, DetectedFace, Engine
-from functions.detect.pixel_budget import PixelBudget
+from functions.detect.pixel_budget import PixelBudget, Places
 from functions.detect.redetection import Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
 from functions.detect.store import Photo
@@ -25,7 +25,7 @@ from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Connection, Database
 from shared.decode import BadImage, DecodedPhoto, DecodeLimits, NotAnImage, decode, pixel_count
-from shared.errors import Permanent, Retryable
+from shared.errors import Busy, Permanent, Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger
 from shared.outbox import Outbox
@@ -104,7 +104,9 @@ class Detection:
         self._settings = settings
         self._limits = DecodeLimits(max_pixels=settings.max_photo_pixels)
         # While one photo is decoded another is looked at; the largest that is let in has the memory to itself.
-        self._room = PixelBudget(settings.max_photo_pixels, settings.face_photos_at_once)
+        self._room = PixelBudget(settings.max_photo_pixels, settings.face_photos_at_once, settings.face_patience)
+        # Whoever is beyond these is told so at once: waiting unseen would use up the time that the bus grants.
+        self._places = Places(settings.face_photos_at_once + settings.face_photos_waiting)
 
     # ------------------------------------------------------------ messages
 
@@ -112,14 +114,16 @@ class Detection:
         """An object was created or deleted.
 
         Raises:
+            Busy: as many photos are inside as there are places, or this one waited too long for room.
             Retryable: something is away; the job keeps the error.
         """
         if notification.event_type == "OBJECT_METADATA_UPDATE":
             return
         if notification.event_type == "OBJECT_FINALIZE":
-            work = self._accept_upload(notification)
-            if work is not None:
-                self._detect(work)
+            with self._places.taken():
+                work = self._accept_upload(notification)
+                if work is not None:
+                    self._detect(work)
         else:
             self._delete(notification)
         self._outbox.drain_quietly()
@@ -128,11 +132,13 @@ class Detection:
         """Somebody asks for a known photo.
 
         Raises:
+            Busy: as for an upload.
             Retryable: something is away; the job keeps the error.
         """
-        work = self._accept_request(message)
-        if work is not None:
-            self._detect(work)
+        with self._places.taken():
+            work = self._accept_request(message)
+            if work is not None:
+                self._detect(work)
         self._outbox.drain_quietly()
 
     # ------------------------------------------------------------ accept
@@ -177,7 +183,7 @@ class Detection:
         """Start the job; False when it was refused, which is then its end."""
         try:
             consent.refuse_without_consent(connection, photo.event_id)
-            store.refuse_other_model(connection, photo.event_id, self._model)
+            store.refuse_known_other_model(connection, photo.event_id, self._model)
         except Permanent as refusal:
             self._refuse(connection, job, refusal)
             return False
@@ -238,6 +244,9 @@ class Detection:
                 found = self._look(work, watch)
                 if found is not None:
                     self._keep(work, found, watch)
+            except Busy:
+                job_ledger.give_back(self._database, work.job)
+                raise
             except Exception as error:
                 job_ledger.note_error(self._database, work.job.id, error)
                 raise

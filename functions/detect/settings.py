@@ -21,5 +21,11 @@ class DetectSettings(Settings):
     face_threads: Annotated[int, Field(ge=0, le=256, description="0: one per core")] = 0
     # How many photos are decoded and looked at side by side; they share the threads.
     face_photos_at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    # Beside those, photos that are read, wait for room or are written; whoever comes beyond is answered 429 at once.
+    # Requests served at a time (THREADS) have to be more than both together, or nobody could be answered.
+    face_photos_waiting: Annotated[int, Field(ge=0, le=64)] = 2
+    # A photo that waits for room for longer is answered 429: what is left of the 300 s that the bus grants has to
+    # suffice for its own work.
+    face_patience: Annotated[float, Field(gt=0, le=240, description="seconds")] = 60
     max_photo_bytes: Annotated[int, Field(ge=1)] = 100 * 2**20
     max_photo_pixels: Annotated[int, Field(ge=1)] = 100_000_000

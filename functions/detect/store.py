@@ -161,6 +161,11 @@ def end_open_jobs(
 
 _MAKE_COUNTERS = "INSERT INTO event_counters (event_id) VALUES (%s) ON CONFLICT DO NOTHING"
 _EVENT_MODEL = "SELECT embedding_model FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
+_HOLDS_ANOTHER = """
+SELECT embedding_model FROM event_counters
+WHERE event_id = %(event_id)s AND embedding_model <> %(model)s
+    AND EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s)
+"""
 _CLAIM_MODEL = """
 UPDATE event_counters SET embedding_model = %(model)s
 WHERE event_id = %(event_id)s
@@ -203,6 +208,17 @@ ON CONFLICT (event_id) DO UPDATE SET changed_photos = event_counters.changed_pho
 """
 
 
+def refuse_known_other_model(connection: Connection, event_id: UUID, model: str) -> None:
+    """As `refuse_other_model`, before the work: it waits for nobody who writes the event's faces, and claims nothing.
+
+    Raises:
+        Permanent: the event holds embeddings of another model.
+    """
+    row = connection.execute(_HOLDS_ANOTHER, {"event_id": event_id, "model": model}).fetchone()
+    if row is not None:
+        raise _other_model(row["embedding_model"], model)
+
+
 def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> None:
     """Keep embeddings of different models apart: an event holds those of one model.
 
@@ -215,12 +231,15 @@ def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> No
     row = connection.execute(_EVENT_MODEL, (event_id,)).fetchone()
     held = row["embedding_model"] if row else None
     if held != model and not connection.execute(_CLAIM_MODEL, {"event_id": event_id, "model": model}).rowcount:
-        code = "model_mismatch"
-        reason = (
-            f"the event holds embeddings of {held}, this function makes those of {model}, and the two are not "
-            "comparable: set FACE_PACK back, or erase the event's faces and detect all of its photos again"
-        )
-        raise Permanent(code, reason)
+        raise _other_model(held, model)
+
+
+def _other_model(held: str | None, model: str) -> Permanent:
+    reason = (
+        f"the event holds embeddings of {held}, this function makes those of {model}, and the two are not "
+        "comparable: set FACE_PACK back, or erase the event's faces and detect all of its photos again"
+    )
+    return Permanent("model_mismatch", reason)
 
 
 def known_faces(connection: Connection, media_id: UUID) -> tuple[dict[UUID, Box], list[Box]]:

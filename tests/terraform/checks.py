@@ -398,10 +398,10 @@ def functions_are_run_as_they_need(applied: Applied, given: Given) -> Problems:
         yield from _probe(name, made)
         if plain.get("THREADS") != str(template["max_instance_request_concurrency"]):
             yield f"{name} is given more requests than it serves at a time, or fewer"
-        if function_of(name) in ("detect", "cluster") and template["max_instance_request_concurrency"] > (
-            4 if template["node_selector"] else 2
-        ):
+        if function_of(name) == "cluster" and template["max_instance_request_concurrency"] > 2:
             yield f"{name} computes: more requests at a time only make each of them slower"
+        if function_of(name) == "detect":
+            yield from _places(name, template["max_instance_request_concurrency"], plain)
         if not 0 <= scaling["min_instance_count"] <= scaling["max_instance_count"] <= 100:
             yield f"{name} scales from {scaling['min_instance_count']} to {scaling['max_instance_count']}"
         if template["execution_environment"] != "EXECUTION_ENVIRONMENT_GEN2":
@@ -411,6 +411,14 @@ def functions_are_run_as_they_need(applied: Applied, given: Given) -> Problems:
         if service["deletion_protection"] is not given.variables.get("deletion_protection", True):
             yield f"{name} may be deleted"
         yield from _accelerator(name, template, made, limits, given)
+
+
+def _places(name: str, requests: int, plain: Mapping[str, str]) -> Problems:
+    places = int(plain["FACE_PHOTOS_AT_ONCE"]) + int(plain["FACE_PHOTOS_WAITING"])
+    if requests <= places:
+        yield f"{name} has {places} places and no request more: it could not say that they are taken"
+    if requests > places * 2:
+        yield f"{name} has {places} places: so many more requests would only be refused"
 
 
 def _probe(name: str, made: Json) -> Problems:

@@ -211,6 +211,13 @@ MISTAKES = (
         "functions_are_run_as_they_need",
     ),
     Mistake(
+        "no request is left to say that detect is busy",
+        "main.tf",
+        "var.detect.face_photos_at_once + var.detect.face_photos_waiting + 2)",
+        "4) - 2",
+        "functions_are_run_as_they_need",
+    ),
+    Mistake(
         "threads and requests differ",
         "cloudrun.tf",
         "        THREADS = made.concurrency",
@@ -433,8 +440,8 @@ MISTAKES = (
     Mistake(
         "more connections than the database takes",
         "main.tf",
-        'detect          = { concurrency = 2, cpu = "2", max = 3,',
-        'detect          = { concurrency = 2, cpu = "2", max = 30,',
+        'detect          = { concurrency = 6, cpu = "2", max = 3,',
+        'detect          = { concurrency = 6, cpu = "2", max = 30,',
         "connections_suffice",
     ),
     Mistake("fewer addresses than instances", "main.tf", '"10.8.0.0/24"', '"10.8.0.0/27"', "addresses_suffice"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from shared import job_ledger
 from shared.bus import load_bus
 from shared.contracts import (
     ClusterRequested,
@@ -32,9 +34,11 @@ def letter(message: Message, message_id: str = "1", **attributes: str) -> Delive
     return Delivery(message_id, encode(message.data()), kept)
 
 
-def upload(event_id: UUID, media_id: UUID, generation: int = 1, message_id: str = "1") -> Delivery:
+def upload(
+    event_id: UUID, media_id: UUID, generation: int = 1, message_id: str = "1", kind: str = "OBJECT_FINALIZE"
+) -> Delivery:
     attributes = {
-        "eventType": "OBJECT_FINALIZE",
+        "eventType": kind,
         "bucketId": "photos",
         "objectId": f"events/{event_id}/{media_id}/a.jpg",
         "objectGeneration": str(generation),
@@ -124,7 +128,8 @@ def test_a_dead_letter_that_postgres_could_not_hold_finds_its_place_all_the_same
 @pytest.mark.parametrize("placed", ["a job that is open", "no job"])
 def test_a_dead_letter_delivered_again_changes_nothing(callback: Callback, placed: str) -> None:
     event_id = event(callback.connection)
-    job_id = cluster_job(callback.connection, event_id) if placed == "a job that is open" else uuid4()
+    open_job = placed == "a job that is open"
+    job_id = cluster_job(callback.connection, event_id, attempts=1) if open_job else uuid4()
     delivery = letter(ClusterRequested(job_id=job_id, run=1, event_id=event_id))
     callback.letters().received("cluster-requests", delivery)
     before = snapshot(callback.connection)
@@ -138,7 +143,7 @@ def test_a_dead_letter_delivered_again_changes_nothing(callback: Callback, place
 
 def test_a_dead_letter_delivered_four_times_at_once_makes_one_failed_job(callback: Callback) -> None:
     event_id = event(callback.connection)
-    job_id = cluster_job(callback.connection, event_id)
+    job_id = cluster_job(callback.connection, event_id, attempts=1)
     delivery = letter(ClusterRequested(job_id=job_id, run=1, event_id=event_id))
     letters, barrier = callback.letters(), threading.Barrier(4)
 
@@ -189,12 +194,192 @@ def test_an_upload_of_another_generation_does_not_fail_this_one_s_job(callback: 
 
 def test_a_job_that_was_dead_lettered_runs_when_its_message_is_replayed(callback: Callback) -> None:
     event_id = event(callback.connection)
-    job_id = cluster_job(callback.connection, event_id)
+    job_id = cluster_job(callback.connection, event_id, attempts=1)
     delivery = letter(ClusterRequested(job_id=job_id, run=1, event_id=event_id))
     callback.letters().received("cluster-requests", delivery)
     (kept,) = rows(callback.connection, "dead_letters")
     replayed = ClusterRequested.parse(bytes(kept["data"]), kept["attributes"])
     assert replayed == ClusterRequested(job_id=job_id, run=1, event_id=event_id)
+
+
+# ---------------------------------------------------------------- what nobody has tried
+
+
+def requests(callback: Callback) -> list[DetectRequested]:
+    return [DetectRequested.parse(sent.data, sent.attributes) for sent in callback.bus.to("detect-requests")]
+
+
+def the_job(callback: Callback) -> dict[str, Any]:
+    (row,) = rows(callback.connection, "ml_jobs")
+    return row
+
+
+@pytest.mark.parametrize("status", ["pending", "processing"])
+@pytest.mark.parametrize("topic", ["media-uploads", "detect-requests"])
+def test_a_photo_that_nobody_has_tried_waits_and_is_asked_for_by_the_next_tick(
+    callback: Callback, topic: str, status: str
+) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    job_id = detect_job(callback.connection, event_id, media_id, status=status)
+    asked = DetectRequested(job_id=job_id, run=1, event_id=event_id, media_id=media_id)
+    callback.letters().received(topic, letter(asked) if topic == "detect-requests" else upload(event_id, media_id))
+    row = the_job(callback)
+    assert (row["status"], row["released_at"], row["error"]) == ("pending", None, None)
+    assert callback.bus.messages == []
+    (kept,) = rows(callback.connection, "dead_letters")
+    assert (kept["job_id"], kept["replayed_at"] is not None) == (job_id, True), "kept, and nothing to replay"
+    assert kept["error"].startswith("given up after 10 deliveries; nobody has tried it")
+    assert callback.sweep().tick().released_jobs == 1
+    assert requests(callback) == [asked]
+    assert callback.sweep().tick().released_jobs == 0
+
+
+def test_a_clustering_that_nobody_has_tried_is_asked_for_by_the_next_tick(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    asked = ClusterRequested(job_id=cluster_job(callback.connection, event_id), run=1, event_id=event_id)
+    callback.letters().received("cluster-requests", letter(asked))
+    assert the_job(callback)["status"] == "pending"
+    assert callback.sweep().tick().released_jobs == 1
+    (sent,) = callback.bus.to("cluster-requests")
+    assert ClusterRequested.parse(sent.data, sent.attributes) == asked
+
+
+@pytest.mark.parametrize("announced", ["by the host app", "as a bare row", "not at all"])
+def test_an_upload_that_no_function_has_heard_of_gets_its_job(callback: Callback, announced: str) -> None:
+    event_id = event(callback.connection)
+    media_id = uuid4()
+    if announced != "not at all":
+        media_id = photo(callback.connection, event_id, generation=None, named=announced == "by the host app")
+    callback.letters().received("media-uploads", upload(event_id, media_id, generation=7))
+    row = the_job(callback)
+    assert (row["status"], row["object_generation"], row["attempts"]) == ("pending", 7, 0)
+    (known,) = rows(callback.connection, "media")
+    assert (known["id"], known["event_id"], known["object_generation"]) == (media_id, event_id, 7)
+    assert (known["bucket"], known["object_name"]) == ("photos", f"events/{event_id}/{media_id}/a.jpg")
+    callback.sweep().tick()
+    assert requests(callback) == [DetectRequested(job_id=row["id"], run=1, event_id=event_id, media_id=media_id)]
+
+
+def test_an_upload_that_the_sweep_had_asked_for_before_it_was_known_has_one_job(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=None)
+    job_id = detect_job(callback.connection, event_id, media_id, generation=0)
+    callback.letters().received("media-uploads", upload(event_id, media_id, generation=7))
+    assert (the_job(callback)["id"], the_job(callback)["object_generation"]) == (job_id, 7)
+
+
+def test_a_newer_object_of_a_photo_gets_a_job_beside_the_one_of_the_older(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    detect_job(callback.connection, event_id, media_id, status="completed")
+    callback.letters().received("media-uploads", upload(event_id, media_id, generation=2))
+    assert sorted(row["object_generation"] for row in rows(callback.connection, "ml_jobs")) == [1, 2]
+    assert rows(callback.connection, "media")[0]["object_generation"] == 2
+
+
+@pytest.mark.parametrize(
+    "obstacle", ["no such event", "another event's photo", "deleted", "replaced", "no photo's name"]
+)
+def test_an_upload_that_belongs_to_no_photo_of_now_is_told_as_a_failed_job_as_ever(
+    callback: Callback, obstacle: str
+) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=5)
+    before = rows(callback.connection, "media")
+    if obstacle == "deleted":
+        callback.connection.execute("UPDATE media SET deleted_generation = 9, object_generation = 9")
+        before = rows(callback.connection, "media")
+    delivery = {
+        "no such event": upload(uuid4(), uuid4()),
+        "another event's photo": upload(event(callback.connection), media_id, generation=9),
+        "deleted": upload(event_id, media_id, generation=9),
+        "replaced": upload(event_id, media_id, generation=4),
+        "no photo's name": Delivery("1", b"{}", {**upload(event_id, media_id).attributes, "objectId": "a.jpg"}),
+    }[obstacle]
+    callback.letters().received("media-uploads", delivery)
+    row = the_job(callback)
+    assert (row["status"], row["error_code"], row["event_id"]) == ("failed", "dead_letter", None)
+    assert rows(callback.connection, "media") == before
+    assert rows(callback.connection, "dead_letters")[0]["replayed_at"] is None
+
+
+def test_a_deletion_that_was_given_up_is_told_and_waits_to_be_replayed(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    job_id = detect_job(callback.connection, event_id, media_id)
+    callback.letters().received("media-uploads", upload(event_id, media_id, kind="OBJECT_DELETE"))
+    (kept,) = rows(callback.connection, "dead_letters")
+    assert (kept["replayed_at"], kept["job_id"] == job_id) == (None, False)
+    assert job_row(callback.connection, kept["job_id"])["status"] == "failed"
+    assert job_row(callback.connection, job_id)["status"] == "pending"
+
+
+def test_a_letter_of_untried_work_that_comes_again_changes_nothing_whatever_became_of_the_job(
+    callback: Callback,
+) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    detect_job(callback.connection, event_id, media_id)
+    callback.letters().received("media-uploads", upload(event_id, media_id))
+    callback.sweep().tick()
+    callback.connection.execute("UPDATE ml_jobs SET status = 'processing', attempts = 1, started_at = now()")
+    before = snapshot(callback.connection)
+    callback.letters().received("media-uploads", upload(event_id, media_id))
+    assert snapshot(callback.connection) == before
+
+
+def test_of_a_completed_job_nothing_is_told(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    job_id = detect_job(callback.connection, event_id, media_id, status="completed", attempts=1)
+    callback.letters().received("media-uploads", upload(event_id, media_id))
+    assert [row["id"] for row in rows(callback.connection, "ml_jobs")] == [job_id]
+    (kept,) = rows(callback.connection, "dead_letters")
+    assert (kept["job_id"], kept["replayed_at"] is not None) == (job_id, True)
+
+
+def test_work_that_nobody_tries_for_a_day_fails_in_the_end(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    detect_job(callback.connection, event_id, media_id)
+    for number in range(3):
+        callback.letters().received("media-uploads", upload(event_id, media_id, message_id=f"round {number}"))
+        assert the_job(callback)["status"] == "pending"
+        callback.sweep().tick()
+    callback.connection.execute(
+        """
+        UPDATE ml_jobs SET result = jsonb_build_object(
+            'untried_since', (result ->> 'untried_since')::timestamptz - interval '1 day')
+        """
+    )
+    callback.letters().received("media-uploads", upload(event_id, media_id, message_id="the last round"))
+    assert (the_job(callback)["status"], the_job(callback)["error_code"]) == ("failed", "dead_letter")
+
+
+def test_once_it_was_tried_the_days_of_waiting_are_forgotten(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id)
+    detect_job(callback.connection, event_id, media_id)
+    callback.letters().received("media-uploads", upload(event_id, media_id))
+    assert the_job(callback)["result"].keys() == {"untried_since"}
+    with callback.database.transaction() as inner:
+        job = job_ledger.lock(inner, the_job(callback)["id"])
+        assert job is not None
+        job_ledger.start(inner, job)
+    assert the_job(callback)["result"] is None
+
+
+def test_what_was_put_back_is_released_a_bounded_number_at_a_time(
+    callback: Callback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.callback.sweep._BATCH", 2)
+    event_id = event(callback.connection)
+    for number in range(5):
+        media_id = photo(callback.connection, event_id)
+        detect_job(callback.connection, event_id, media_id)
+        callback.letters().received("media-uploads", upload(event_id, media_id, message_id=str(number)))
+    assert [callback.sweep().tick().released_jobs for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_an_unknown_topic_is_malformed(callback: Callback) -> None:

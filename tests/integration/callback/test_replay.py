@@ -44,7 +44,7 @@ def dead(callback: Callback, message: Message) -> None:
 
 def dead_clustering(callback: Callback) -> tuple[UUID, ClusterRequested]:
     event_id = event(callback.connection)
-    job_id = cluster_job(callback.connection, event_id)
+    job_id = cluster_job(callback.connection, event_id, attempts=1)
     message = ClusterRequested(job_id=job_id, run=1, event_id=event_id)
     dead(callback, message)
     return job_id, message
@@ -71,7 +71,7 @@ def test_a_letter_goes_where_it_came_from_as_it_was_and_only_once(callback: Call
 def test_only_the_letters_that_are_wanted(callback: Callback) -> None:
     event_id = event(callback.connection)
     media_id = photo(callback.connection, event_id)
-    job_id = detect_job(callback.connection, event_id, media_id)
+    job_id = detect_job(callback.connection, event_id, media_id, attempts=1)
     dead(callback, DetectRequested(job_id=job_id, run=1, event_id=event_id, media_id=media_id))
     for _ in range(3):
         dead_clustering(callback)

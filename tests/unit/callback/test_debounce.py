@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.callback.debounce import DebounceSettings, Decision, EventCounters, decide
+from tests.examples import examples
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SETTINGS = DebounceSettings()
@@ -36,7 +37,7 @@ def counters(
         changed_photos=changed,
         first_change_at=None if first is None else at(first),
         last_requested_at=None if last is None else at(last),
-        waiting_photos=waiting,
+        photos_wait=waiting > 0,
         run_is_open=run,
     )
 
@@ -101,7 +102,7 @@ class Afternoon:
     def look(self) -> None:
         """What every result and every tick does."""
         known = EventCounters(
-            self.changed, self.first_change_at, self.last_requested_at, self.waiting, self.run_is_open
+            self.changed, self.first_change_at, self.last_requested_at, self.waiting > 0, self.run_is_open
         )
         decision = decide(known, self.now, self.settings)
         if decision.request:
@@ -166,7 +167,7 @@ steps = st.one_of(
 durations = st.integers(0, 300).map(lambda seconds: timedelta(seconds=seconds))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.lists(steps, max_size=60),
     st.builds(DebounceSettings, every=st.integers(1, 40), max_wait=durations, min_interval=durations),

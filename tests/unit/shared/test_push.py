@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts import DetectRequested, StorageNotification
-from shared.errors import Malformed, Permanent, Retryable
+from shared.errors import Busy, Malformed, Permanent, Retryable
 from shared.log import configure_logging
 from shared.push import MAX_BODY_BYTES, PUBSUB_EVENT, Delivery
 from shared.service import Service
@@ -231,6 +231,7 @@ OUTCOMES: list[tuple[Exception | None, int, str]] = [
     (Malformed("no such field"), 400, "no such field\n"),
     (Malformed("half a character \ud800"), 400, "half a character \\ud800\n"),
     (Retryable("the database is away"), 503, "the database is away\n"),
+    (Busy("there is no place for more"), 429, "there is no place for more\n"),
     (RuntimeError("secret"), 500, "unexpected RuntimeError; the log has its traceback\n"),
     (KeyError("secret"), 500, "unexpected KeyError; the log has its traceback\n"),
 ]
