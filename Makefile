@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page test lint format bench bench-api bench-cluster bench-detect model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page test lint format bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,8 @@ screenshots: setup browser ## the web page's main states into docs/images; every
 	@$(BIN)/python -m tests.browser.screenshots
 
 # In the order of the folders: reordered, the few tests that take minutes would come last and wait for each other.
-test: lint model $(if $(filter true,$(CI)),browser) ## everything that is checked; ends with what could not run here
+test: setup ## everything that is checked; ends with what could not run here
+	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
@@ -61,14 +62,18 @@ format: setup ## put the code into ruff's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+faults: model ## everything that can fail fails, many times: make faults [SEEDS=20]; the table of docs/reliability.md
+	@$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),20)
+
 bench: model ## images a second, milliseconds by stage, cold start, memory
 	@$(BIN)/python -m benchmarks.pipeline
 
 bench-api: setup ## the list of persons, alone and while fifty organisers decide
 	@$(BIN)/python -m benchmarks.api
 
-bench-page: setup browser ## the web page with 500 persons and 10,000 faces, traced by Chromium
+bench-page: setup browser ## the web page with 500 persons, traced by Chromium; and how long 15 people take to name
 	@$(BIN)/python -m benchmarks.page
+	@$(BIN)/python -m benchmarks.naming
 
 bench-cluster: setup ## clustering beside hdbscan, scikit-learn and fast_hdbscan
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster
@@ -76,6 +81,9 @@ bench-cluster: setup ## clustering beside hdbscan, scikit-learn and fast_hdbscan
 
 bench-detect: model ## detection beside insightface, with the same weights
 	@$(BIN)/python -m benchmarks.detect
+
+bench-load: model ## 10,000 photos of 10 events at once with a stub of the model, 1,000 with mini: make bench-load [ARGS="--photos 50 --events 2 --real 20"]
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 model: setup ## a model pack: make model PACK=mini, buffalo_l or auraface
 	@$(BIN)/python -m functions.detect.packs fetch $(PACK)

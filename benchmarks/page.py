@@ -2,32 +2,30 @@
 
 The emulated cloud serves it to a real Chromium, with and without a slow-down of the processor (phones are slower than
 laptops). Told are when the first content and the first face are there, the tasks of the page's main thread that took
-longer than 50 milliseconds, while loading and while scrolling to the end, and what the page weighs. A task counts by
-the processor time that it took; by the clock it also waits for whatever else the machine does.
+longer than 50 milliseconds, while loading and while scrolling to the end, and what came over the wire, as Chromium
+counted it. A task counts by the processor time that it took; by the clock it also waits for whatever else the machine
+does.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import secrets
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from playwright.sync_api import Browser, CDPSession, Page, Request
+import httpx
+from playwright.sync_api import Browser, CDPSession, Page
 
-from functions.admin import pages
-from local.cloud import FUNCTIONS, Cloud, CloudOptions
-from local.drawn_event import make_drawn_event
-from local.sign_in import sign_in_link
+from local.drawn_event import DrawnEvent, make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
-from tests.integration.local.small_cloud import state_directory
+from tests.browser.stage import Stage, admin_alone
 
 PERSONS, FACES = 500, 10_000
-_PARTS = tuple(function for function in FUNCTIONS if function.name == "admin")
 _PIXELS_A_FRAME = 240
 _LONG_MILLISECONDS = 50
 _CATEGORIES = ["devtools.timeline", "toplevel", "blink.user_timing", "disabled-by-default-devtools.timeline"]
@@ -63,26 +61,45 @@ def main() -> int:
     if program is None:
         print(HOW_TO_GET, file=sys.stderr)
         return 1
-    secret = secrets.token_hex(32)
     print(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    _print_weight()
-    with state_directory() as state, started(program) as browser:
-        environment = {"JWT_SECRET": secret}
-        chosen = CloudOptions(state, bus="small", functions=_PARTS, environment=environment, fast_postgres=True)
-        with Cloud(chosen) as cloud:
-            event = make_drawn_event(cloud.addresses, "Large", persons=PERSONS, faces=FACES)
-            link = sign_in_link(cloud.addresses, event.event_id, event.organiser, secret)
-            for window in WINDOWS:
-                _measure(browser, window, link)
+    with started(program) as browser, admin_alone(lambda _: None) as stage:
+        event = make_drawn_event(stage.cloud.addresses, "Large", persons=PERSONS, faces=FACES)
+        for window in WINDOWS:
+            _measure(browser, window, stage.page(event.event_id, event.organiser))
+        _measure_alike(stage, event)
     return 0
 
 
-def _print_weight() -> None:
-    web = pages.web()
-    files = {"app.html": web.documents["app.html"], **web.files}
-    del files["invite.js"]
-    plain, packed = (sum(len(getattr(file, kind)) for file in files.values()) for kind in ("plain", "compressed"))
-    print(f"weight: {len(files)} files, {plain / 1000:.1f} kB, {packed / 1000:.1f} kB as sent (gzip)")
+class _Wire:
+    """What comes over the wire, headers included, by what it is; as Chromium counts it."""
+
+    def __init__(self, debugger: CDPSession) -> None:
+        self._kinds: dict[str, str] = {}
+        self.bytes: defaultdict[str, int] = defaultdict(int)
+        self.count: defaultdict[str, int] = defaultdict(int)
+        debugger.on("Network.responseReceived", self._received)
+        debugger.on("Network.loadingFinished", self._finished)
+        debugger.send("Network.enable")
+
+    def _received(self, told: dict[str, Any]) -> None:
+        url, kind = told["response"]["url"], told["type"]
+        if "face-persons" in url:
+            self._kinds[told["requestId"]] = "persons"
+        elif kind in ("Document", "Script", "Stylesheet") or "/web/" in url:
+            self._kinds[told["requestId"]] = "page"
+        else:
+            self._kinds[told["requestId"]] = "pictures" if kind == "Image" else "rest"
+
+    def _finished(self, told: dict[str, Any]) -> None:
+        kind = self._kinds.get(told["requestId"], "rest")
+        self.bytes[kind] += int(told["encodedDataLength"])
+        self.count[kind] += 1
+
+    def told(self) -> str:
+        """One line."""
+        return ", ".join(
+            f"{kind} {self.bytes[kind] / 1000:.1f} kB in {self.count[kind]}" for kind in ("page", "persons", "pictures")
+        )
 
 
 def _measure(browser: Browser, window: Window, link: str) -> None:
@@ -90,9 +107,7 @@ def _measure(browser: Browser, window: Window, link: str) -> None:
     page = context.new_page()
     debugger: CDPSession = context.new_cdp_session(page)
     debugger.send("Emulation.setCPUThrottlingRate", {"rate": window.slower})
-    sent: list[Request] = []
-    # Playwright marks the function that it is given, which a built-in one cannot be.
-    page.on("requestfinished", lambda request: sent.append(request))  # noqa: PLW0108
+    wire = _Wire(debugger)
     browser.start_tracing(page=page, categories=_CATEGORIES)
     page.goto(link, wait_until="commit")
     first_face = page.evaluate(_FIRST_FACE)
@@ -102,19 +117,29 @@ def _measure(browser: Browser, window: Window, link: str) -> None:
     )
     page.wait_for_timeout(1000)
     loading = _tasks(browser.stop_tracing())
-    lists = sum(len(gzip.compress(request.response().body())) for request in sent if "face-persons" in request.url)  # type: ignore[union-attr]
 
     browser.start_tracing(page=page, categories=_CATEGORIES)
     began, frames = time.perf_counter(), _scroll(page)
     seconds = time.perf_counter() - began
     scrolling = _tasks(browser.stop_tracing())
     print(f"{window.name}:")
-    print(
-        f"  first content {first_paint:.0f} ms, first face {first_face:.0f} ms; list of persons {lists / 1000:.0f} kB"
-    )
+    print(f"  first content {first_paint:.0f} ms, first face {first_face:.0f} ms")
+    print(f"  over the wire: {wire.told()}")
     print(f"  tasks over 50 ms: loading {_told(loading)}; scrolling {_told(scrolling)}")
     print(f"  scrolled through {PERSONS} persons in {seconds:.1f} s, {frames / seconds:.0f} frames a second")
     context.close()
+
+
+def _measure_alike(stage: Stage, event: DrawnEvent) -> None:
+    """What the dialog for merging waits for: everybody in the order of how alike they are."""
+    times = []
+    headers = {"Authorization": f"Bearer {stage.token(event.organiser)}"}
+    with httpx.Client(base_url=stage.address, headers=headers, trust_env=False) as admin:
+        for person in event.persons[:5]:
+            began = time.perf_counter()
+            admin.get(f"/person/{person}/alike").raise_for_status()
+            times.append(time.perf_counter() - began)
+    print(f"who is alike, among {FACES} faces: {1000 * median(times):.0f} ms")
 
 
 def _scroll(page: Page) -> int:

@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from google.cloud import storage
 from PIL import Image, ImageDraw
 from psycopg.types.json import Jsonb
 
-from local.host import HostApp
+from local.host import storage_client
 from local.state import Addresses
 
 _MODEL = "drawn"
@@ -206,8 +205,7 @@ def make_drawn_event(
     if persons > _AXES:
         message = f"at most {_AXES} persons: each has an axis of the embeddings for itself"
         raise ValueError(message)
-    HostApp(addresses)  # tells google-cloud-storage where the emulator is
-    client = storage.Client(project=addresses.project)
+    client = storage_client(addresses)
     event_id, organiser = uuid4(), uuid4()
     thumbnails = _store_thumbnails(client, addresses, event_id, min(persons, looks))
     ids = [uuid4() for _ in range(persons)]

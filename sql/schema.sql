@@ -862,27 +862,7 @@ CREATE FUNCTION public.trombi_own_photos() RETURNS uuid[]
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$ SELECT coalesce(array_agg(media.id), '{}') FROM media_tags JOIN media ON media.id = media_tags.media_id
-        WHERE tagged_user_id = trombi_user_id() AND source <> 'suggested'
-            AND media.event_id = ANY (trombi_member_events()) $$;
-
-
---
--- Name: trombi_persons_of(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
---
-
-CREATE FUNCTION public.trombi_persons_of(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS uuid[]
-    LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    WITH RECURSIVE theirs AS (
-        SELECT id FROM face_persons
-        WHERE event_id = of_event AND status <> 'merged'
-            AND (linked_user_id = of_user OR lower(invitation_email) = ANY(addresses) OR id = of_person)
-        UNION
-        SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
-    )
-    SELECT coalesce(array_agg(id), '{}') FROM theirs
-$$;
+        WHERE tagged_user_id = trombi_user_id() AND media.event_id = ANY (trombi_member_events()) $$;
 
 
 --
@@ -902,6 +882,126 @@ BEGIN
     END IF;
     RAISE insufficient_privilege USING MESSAGE = 'not for this user';
 END
+$$;
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: face_persons; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.face_persons (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    cluster_label integer,
+    representative_face_id uuid,
+    linked_user_id uuid,
+    status text DEFAULT 'pending'::text NOT NULL,
+    invitation_email text,
+    merged_into_id uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    cover_chosen_by_human boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT face_persons_merged_names_its_survivor CHECK ((((status = 'merged'::text) = (merged_into_id IS NOT NULL)) AND (merged_into_id <> id))),
+    CONSTRAINT face_persons_only_invited_has_an_address CHECK (((invitation_email IS NULL) OR (status = 'invited'::text))),
+    CONSTRAINT face_persons_only_linked_has_a_user CHECK (((linked_user_id IS NULL) OR (status = ANY (ARRAY['linked'::text, 'merged'::text])))),
+    CONSTRAINT face_persons_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'linked'::text, 'invited'::text, 'ignored'::text, 'merged'::text])))
+);
+
+
+--
+-- Name: faces; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.faces (
+    id uuid NOT NULL,
+    media_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    object_generation bigint NOT NULL,
+    face_person_id uuid,
+    placed_by_human boolean DEFAULT false NOT NULL,
+    bbox jsonb NOT NULL,
+    embedding public.vector(512),
+    embedding_model text NOT NULL,
+    quality_score real NOT NULL,
+    landmarks jsonb,
+    sharpness real,
+    yaw real,
+    pitch real,
+    roll real,
+    size_px integer NOT NULL,
+    thumbnail_object text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT faces_bbox_check CHECK (public.is_normalised_box(bbox)),
+    CONSTRAINT faces_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision))),
+    CONSTRAINT faces_size_px_check CHECK ((size_px > 0))
+)
+WITH (fillfactor='45');
+
+
+--
+-- Name: trombi_persons_alike(uuid, uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_persons_alike(of_person uuid, face_list uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT public.trombi_require_self_or_organiser(( SELECT face_persons.event_id
+            FROM public.face_persons
+           WHERE (face_persons.id = trombi_persons_alike.of_person)), NULL::uuid) AS trombi_require_self_or_organiser;
+ WITH asked AS MATERIALIZED (
+          SELECT faces.id,
+             faces.embedding
+            FROM public.faces
+           WHERE ((faces.face_person_id = trombi_persons_alike.of_person) AND (faces.embedding IS NOT NULL) AND ((trombi_persons_alike.face_list IS NULL) OR (faces.id = ANY (trombi_persons_alike.face_list))))
+           ORDER BY faces.quality_score DESC, faces.id
+          LIMIT 3
+         ), placed AS (
+          SELECT faces.face_person_id,
+             faces.embedding,
+             row_number() OVER (PARTITION BY faces.face_person_id ORDER BY faces.quality_score DESC, faces.id) AS place
+            FROM public.faces
+           WHERE ((faces.event_id = ( SELECT face_persons.event_id
+                    FROM public.face_persons
+                   WHERE (face_persons.id = trombi_persons_alike.of_person))) AND (faces.face_person_id IS NOT NULL) AND (faces.face_person_id <> trombi_persons_alike.of_person) AND (faces.embedding IS NOT NULL))
+         ), nearest AS (
+          SELECT placed.face_person_id,
+             min((asked.embedding OPERATOR(public.<=>) placed.embedding)) AS distance
+            FROM (placed
+              CROSS JOIN asked)
+           WHERE (placed.place <= 10)
+           GROUP BY placed.face_person_id, asked.id
+         )
+  SELECT nearest.face_person_id
+    FROM nearest
+   GROUP BY nearest.face_person_id
+   ORDER BY (avg(nearest.distance)), nearest.face_person_id;
+END;
+
+
+--
+-- Name: trombi_persons_of(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_persons_of(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS uuid[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    WITH RECURSIVE theirs AS (
+        SELECT id FROM face_persons
+        WHERE event_id = of_event AND status <> 'merged'
+            AND (linked_user_id = of_user OR lower(invitation_email) = ANY(addresses) OR id = of_person)
+        UNION
+        SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
+    )
+    SELECT coalesce(array_agg(id), '{}') FROM theirs
 $$;
 
 
@@ -968,10 +1068,6 @@ CREATE FUNCTION public.trombi_words(content text) RETURNS SETOF text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT string_to_table(translate(lower(content), ' /.,', '""""'), '"') $$;
 
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: auth_failures; Type: TABLE; Schema: public; Owner: -
@@ -1164,31 +1260,6 @@ COMMENT ON TABLE public.events IS 'made by Trombi';
 
 
 --
--- Name: face_persons; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.face_persons (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    cluster_label integer,
-    representative_face_id uuid,
-    linked_user_id uuid,
-    status text DEFAULT 'pending'::text NOT NULL,
-    invitation_email text,
-    merged_into_id uuid,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    cover_chosen_by_human boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    version bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT face_persons_merged_names_its_survivor CHECK ((((status = 'merged'::text) = (merged_into_id IS NOT NULL)) AND (merged_into_id <> id))),
-    CONSTRAINT face_persons_only_invited_has_an_address CHECK (((invitation_email IS NULL) OR (status = 'invited'::text))),
-    CONSTRAINT face_persons_only_linked_has_a_user CHECK (((linked_user_id IS NULL) OR (status = ANY (ARRAY['linked'::text, 'merged'::text])))),
-    CONSTRAINT face_persons_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'linked'::text, 'invited'::text, 'ignored'::text, 'merged'::text])))
-);
-
-
---
 -- Name: face_rejections; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1224,37 +1295,6 @@ CREATE TABLE public.face_tombstones (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT face_tombstones_bbox_check CHECK (public.is_normalised_box(bbox))
 );
-
-
---
--- Name: faces; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.faces (
-    id uuid NOT NULL,
-    media_id uuid NOT NULL,
-    event_id uuid NOT NULL,
-    object_generation bigint NOT NULL,
-    face_person_id uuid,
-    placed_by_human boolean DEFAULT false NOT NULL,
-    bbox jsonb NOT NULL,
-    embedding public.vector(512),
-    embedding_model text NOT NULL,
-    quality_score real NOT NULL,
-    landmarks jsonb,
-    sharpness real,
-    yaw real,
-    pitch real,
-    roll real,
-    size_px integer NOT NULL,
-    thumbnail_object text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT faces_bbox_check CHECK (public.is_normalised_box(bbox)),
-    CONSTRAINT faces_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision))),
-    CONSTRAINT faces_size_px_check CHECK ((size_px > 0))
-)
-WITH (fillfactor='45');
 
 
 --
@@ -3050,4 +3090,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0008'),
     ('0009'),
     ('0010'),
-    ('0011');
+    ('0011'),
+    ('0012');

@@ -74,9 +74,8 @@ _MEDIA = _Subject(
     membership="""
 SELECT event_id, role FROM event_members WHERE user_id = %(user_id)s AND event_id = trombi_event_of_media(%(id)s)
 """,
-    concerns="""
-SELECT FROM media_tags WHERE media_id = %(id)s AND tagged_user_id = %(user_id)s AND source <> 'suggested'
-""",
+    # Whatever its source: a tag is there only because somebody said so, also when the face had been suggested.
+    concerns="SELECT FROM media_tags WHERE media_id = %(id)s AND tagged_user_id = %(user_id)s",
 )
 _DECISION = _Subject(
     "decision",

@@ -15,7 +15,8 @@ _NOTE = "SELECT trombi_note_reads(%s, %s, %s, %s::uuid[])"
 def note_read(connection: Connection, caller: Caller | None, event_id: UUID, what: str, *subject_ids: UUID) -> None:
     """Note that ``caller`` (None: an invitation's token) was shown ``what`` of the subjects.
 
-    ``what`` is a word: ``thumbnail``, ``face``, ``person``, ``photo``, ``export``. It commits with the read.
+    ``what`` is a word: ``thumbnail``, ``face``, ``person``, ``photo``, ``likeness``, ``export``. It commits with
+    the read.
     """
     if subject_ids:
         actor = _BY_INVITATION if caller is None else caller.name

@@ -93,11 +93,15 @@ class RejectFace(OnPerson):
 
 
 class DecidedAnswer(BaseModel):
-    """What was decided, and the person as it is now; ``made`` is the new person of a split or a move."""
+    """What was decided, and the person as it is now; ``made`` is the new person of a split or a move.
+
+    ``sources`` are the persons that a move took faces from.
+    """
 
     decision_id: UUID
     person: PersonState
     made: PersonState | None = None
+    sources: list[PersonState] | None = None
 
 
 class Undone(BaseModel):

@@ -27,11 +27,15 @@ MOST_FACES = 1000
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that was made, and the person that the answer shows: for a merge the survivor."""
+    """A decision that was made, and the person that the answer shows: for a merge the survivor.
+
+    ``source_ids`` are the persons that faces were moved away from.
+    """
 
     decision_id: UUID
     person_id: UUID
     made_person_id: UUID | None = None
+    source_ids: Sequence[UUID] | None = None
 
 
 def link(
@@ -323,7 +327,8 @@ def move(
         store.untag(connection, event_id, sorted(users))
         store.tag(connection, moving, actor, suggested)
         entry.subject = {"person_id": str(into), "faces": len(moving), "suggested": len(suggested)}
-    return Decided(entry.id, into, made)
+    sources = _persons_of(face for face in found if face["id"] in set(moving))
+    return Decided(entry.id, into, made, sorted(sources))
 
 
 def reject(
@@ -549,4 +554,6 @@ def answer(connection: Connection, decided: Decided) -> dict[str, Any]:
     }
     if decided.made_person_id is not None:
         said["made"] = person_state(connection, decided.made_person_id)
+    if decided.source_ids is not None:
+        said["sources"] = [person_state(connection, person_id) for person_id in decided.source_ids]
     return said

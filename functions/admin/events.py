@@ -1,4 +1,4 @@
-"""Routes of reads about events: which there are, and who belongs to one."""
+"""Routes of reads about events: which there are, how one of them stands, and who belongs to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from functions.admin import access, cursor, events_store
-from functions.admin.access import Role
+from functions.admin.access import Access, Role
 from functions.admin.answers import unless_known
 from functions.admin.auth import Caller
 from functions.admin.cursor import CursorText, PageSize, Place
@@ -52,6 +52,33 @@ class ShownEvent(BaseModel):
     archived: bool
     created_at: datetime
     counts: EventCounts | None
+
+
+class EventConsent(BaseModel):
+    """Whether faces are looked for. Version and time are of the text that was agreed to last, also after it is off."""
+
+    enabled: bool
+    text_version: str | None
+    consented_at: datetime | None
+
+
+class AllCounts(EventCounts):
+    """``faces`` are those that are kept, also where their biometrics are erased."""
+
+    faces: int
+
+
+class EventState(BaseModel):
+    """How an event stands; ``counts`` are for organisers."""
+
+    id: UUID
+    name: str
+    role: Literal["service", "organiser", "member"]
+    language: str
+    created_at: datetime
+    consent: EventConsent
+    archived_at: datetime | None
+    counts: AllCounts | None
 
 
 class EventPage(BaseModel):
@@ -112,6 +139,16 @@ def routes(room: Room) -> APIBlueprint:
             more = cursor.write(_PlaceOfEvent(list_of=list_of, id=last["id"], created_at=last["created_at"]))
         return unless_known({"items": [_event(row) for row in page], "next_cursor": more})
 
+    @api.get("/event/<uuid:event_id>", responses={200: EventState, 304: None})
+    def get_event(path: InEvent) -> flask.Response:
+        """How an event stands: its name, its consent, whether it is archived, and for organisers how much there is."""
+        caller: Caller = flask.g.caller
+        with room.transaction(caller) as connection:
+            entered = access.to_event(connection, caller, path.event_id, "member")
+            row = events_store.event(connection, path.event_id)
+            counts = events_store.counts(connection, path.event_id) if entered.organises else None
+        return unless_known(_state(row, entered, counts))
+
     @api.get("/event/<uuid:event_id>/members", responses={200: MemberList})
     def find_members(path: InEvent, query: MemberQuery) -> flask.Response:
         """Members whose name or address begins so, for an organiser to choose from."""
@@ -137,6 +174,23 @@ def _event(row: Mapping[str, Any]) -> dict[str, Any]:
         archived=row["archived_at"] is not None,
         created_at=row["created_at"],
         counts=counts,
+    ).model_dump(mode="json")
+
+
+def _state(row: Mapping[str, Any], entered: Access, counts: Mapping[str, Any] | None) -> dict[str, Any]:
+    return EventState(
+        id=row["id"],
+        name=row["name"],
+        role=entered.role,
+        language=row["language"],
+        created_at=row["created_at"],
+        consent=EventConsent(
+            enabled=row["face_recognition_enabled"],
+            text_version=row["consent_text_version"],
+            consented_at=row["consented_at"],
+        ),
+        archived_at=row["archived_at"],
+        counts=AllCounts(**counts) if counts else None,
     ).model_dump(mode="json")
 
 

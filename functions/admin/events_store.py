@@ -49,6 +49,32 @@ FROM shown LEFT JOIN LATERAL (
 ) AS counted ON shown.organises
 ORDER BY shown.created_at DESC, shown.id
 """
+_EVENT = """
+SELECT id, name, language, created_at, face_recognition_enabled, consent_text_version, consented_at, archived_at
+FROM events WHERE id = %s
+"""
+_COUNTS = """
+SELECT (
+    SELECT count(*) FROM media
+    WHERE event_id = %(event_id)s AND deleted_generation < coalesce(object_generation, 1)
+) AS photos, (SELECT count(*) FROM faces WHERE event_id = %(event_id)s) AS faces, persons.*
+FROM (
+    SELECT count(*) AS persons, count(*) FILTER (WHERE status = 'linked') AS identified
+    FROM face_persons AS person
+    WHERE event_id = %(event_id)s AND status <> 'merged'
+        AND EXISTS (SELECT FROM faces WHERE faces.face_person_id = person.id)
+) AS persons
+"""
+
+
+def event(connection: Connection, event_id: UUID) -> Row:
+    """One event, with its consent."""
+    return one_row(connection, _EVENT, (event_id,))
+
+
+def counts(connection: Connection, event_id: UUID) -> Row:
+    """How many photos, faces, persons and identified persons there are in an event."""
+    return one_row(connection, _COUNTS, {"event_id": event_id})
 
 
 def events(connection: Connection, user_id: UUID | None, after: AfterEvent | None, limit: int) -> list[Row]:

@@ -26,6 +26,7 @@ from functions.admin.room import Room
 _UNDECIDED_AND_DECIDED: tuple[Status, ...] = ("pending", "linked", "invited", "ignored")
 _MOST_FACES = 1_000_000
 _MOST_STATUSES = 10
+_MOST_ASKED_FACES = 100
 
 
 class PersonQuery(BaseModel):
@@ -60,6 +61,23 @@ class PersonPage(BaseModel):
 
     items: list[ShownPerson]
     next_cursor: str | None
+
+
+class AlikeQuery(BaseModel):
+    """By which faces."""
+
+    model_config = ConfigDict(frozen=True)
+
+    face_id: Annotated[
+        list[UUID],
+        Field(max_length=_MOST_ASKED_FACES, description="the person's faces to go by; without: the best of all"),
+    ] = []
+
+
+class AlikePersons(BaseModel):
+    """The other persons of the event that have faces to compare, the most alike first."""
+
+    person_ids: list[UUID]
 
 
 class SuggestionQuery(BaseModel):
@@ -127,7 +145,9 @@ def routes(room: Room) -> APIBlueprint:
             )
         page = rows[: query.limit]
         more = _place_of(page[-1], list_of) if len(rows) > len(page) else None
-        return unless_known({"items": [_shown(row, entered) for row in page], "next_cursor": more})
+        items = [_shown(row, entered) for row in page]
+        # The cursor holds when the first page was asked for, which makes it no other page.
+        return unless_known({"items": items, "next_cursor": more}, {"items": items, "is_last": more is None})
 
     @api.get("/person/<uuid:person_id>", responses={200: ShownPerson, 304: None})
     def get_person(path: OfPerson) -> flask.Response:
@@ -137,6 +157,16 @@ def routes(room: Room) -> APIBlueprint:
             entered = access.to_person(connection, caller, path.person_id, "member")
             state = person_state(connection, path.person_id)
         return unless_known(_with_cover(state, entered))
+
+    @api.get("/person/<uuid:person_id>/alike", responses={200: AlikePersons, 304: None})
+    def list_alike(path: OfPerson, query: AlikeQuery) -> flask.Response:
+        """Whom the person may be, or some of their faces: every other person of the event, the most alike first."""
+        caller: Caller = flask.g.caller
+        with room.transaction(caller) as connection:
+            entered = access.to_person(connection, caller, path.person_id)
+            found = persons_store.alike(connection, path.person_id, query.face_id)
+            note_read(connection, caller, entered.event_id, "likeness", path.person_id)
+        return unless_known({"person_ids": [str(person_id) for person_id in found]})
 
     @api.get("/event/<uuid:event_id>/suggestions", responses={200: SuggestionPage})
     def list_suggestions(path: InEvent, query: SuggestionQuery) -> flask.Response:

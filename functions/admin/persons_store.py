@@ -103,6 +103,16 @@ def persons(
     return connection.execute(_PERSONS[order], values).fetchall()
 
 
+# The role that admin works in reads no embedding: the function tells an order of ids alone (0012_alike.sql).
+_ALIKE = "SELECT person_id FROM trombi_persons_alike(%s, %s) WITH ORDINALITY AS alike (person_id, place) ORDER BY place"
+
+
+def alike(connection: Connection, person_id: UUID, face_ids: Sequence[UUID]) -> list[UUID]:
+    """The other persons of the event, the most alike first; by some of the person's faces, or (none) by the best."""
+    rows = connection.execute(_ALIKE, (person_id, list(face_ids) or None)).fetchall()
+    return [row["person_id"] for row in rows]
+
+
 # ---------------------------------------------------------------- suggestions
 
 

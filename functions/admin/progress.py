@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from threading import BoundedSemaphore
@@ -25,6 +26,7 @@ from shared.log import logger
 _MOST_FAILURES = 10
 _EVENT_STREAM = "text/event-stream"
 _POLL_SECONDS = 2.0
+_LISTEN_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 15.0
 # Below five minutes, after which Cloud Run ends a request; the browser comes back by itself.
 _STREAM_SECONDS = 285.0
@@ -105,7 +107,7 @@ def routes(room: Room) -> APIBlueprint:
             raise Problem(
                 503, "too_many_streams", "too many are watching: ask for the JSON", headers={"Retry-After": "15"}
             )
-        response = flask.Response(stream(first, look, sleep, monotonic), mimetype=_EVENT_STREAM)
+        response = flask.Response(stream(first, look, pause, monotonic, server_is_stopping), mimetype=_EVENT_STREAM)
         # Also when the browser leaves before the first byte, when no generator has begun that could end.
         response.call_on_close(places.release)
         response.headers["Cache-Control"] = "no-store"
@@ -116,17 +118,24 @@ def routes(room: Room) -> APIBlueprint:
 
 
 def stream(
-    first: Progress, look: Callable[[], Progress], wait: Callable[[float], object], now: Callable[[], float]
+    first: Progress,
+    look: Callable[[], Progress],
+    wait: Callable[[float], object],
+    now: Callable[[], float],
+    is_stopping: Callable[[], bool],
 ) -> Iterator[str]:
     """Server-sent events: ``first``, then what ``look`` returns each time it differs, until five minutes are over.
 
-    Nothing is held between two looks. ``wait`` takes seconds, ``now`` returns them.
+    It ends sooner when the server ``is_stopping``. Nothing is held between two looks. ``wait`` takes seconds, ``now``
+    returns them.
     """
     ends = now() + _STREAM_SECONDS
     told, told_at = first, now()
     yield f"retry: {_COME_BACK_MILLISECONDS}\n{_event(first)}"
     while now() < ends:
         wait(_POLL_SECONDS)
+        if is_stopping():
+            return
         try:
             seen = look()
         except Problem:
@@ -140,6 +149,23 @@ def stream(
         elif now() - told_at >= _HEARTBEAT_SECONDS:
             told_at = now()
             yield ": still here\n\n"
+
+
+def pause(seconds: float) -> None:
+    """Sleep, but no longer than the server runs."""
+    ends = monotonic() + seconds
+    while (left := ends - monotonic()) > 0 and not server_is_stopping():
+        sleep(min(left, _LISTEN_SECONDS))
+
+
+def server_is_stopping() -> bool:
+    """Whether the gunicorn worker that this thread belongs to was told to stop.
+
+    It would otherwise wait for the stream to end by itself. Its handler of SIGTERM is a method of the worker, which
+    knows; only the main thread could install a handler of ours, and requests are served by others.
+    """
+    worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return not getattr(worker, "alive", True)
 
 
 def _event(progress: Progress) -> str:

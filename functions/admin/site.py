@@ -28,6 +28,7 @@ from functions.admin import (
     privacy,
     progress,
 )
+from functions.admin.answers import pack
 from functions.admin.auth import Authenticator, Unauthenticated
 from functions.admin.idempotency import HEADER as IDEMPOTENCY_KEY
 from functions.admin.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
@@ -259,6 +260,7 @@ def _set_headers(site: OpenAPI, room: Room) -> None:
             response.headers.setdefault(name, value)
         if response.mimetype in ("application/json", MEDIA_TYPE):
             response.headers.setdefault("Cache-Control", "no-store")
+        pack(flask.request, response)
         if origins:
             response.vary.add("Origin")
         origin = flask.request.headers.get("Origin")

@@ -1,37 +1,18 @@
-"""A real Chromium and one cloud with an event of real photos. Without Chromium these tests are not run."""
+"""A real Chromium, and an event for every test. Without Chromium these tests are not run."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser
 
+from local.drawn_event import make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
-from tests.browser.pages import PHONE, ReviewPage, Window
-from tests.browser.stage import Scene, Stage
-from tests.integration.end_to_end.whole_cloud import Event, options, running_cloud, sample_folder
-from tests.integration.local.small_cloud import state_directory
+from tests.browser.pages import PHONE, WINDOWS, ReviewPage, Window
+from tests.browser.stage import Scene, Stage, admin_alone
 from tests.not_run import not_run
-from tests.pictures import labelled_photos
-
-# Enough for a dozen persons; each photo costs some tenths of a second.
-_PHOTOS = 45
-
-
-@pytest.fixture(autouse=True, scope="session")
-def environment() -> Iterator[None]:
-    """The host app sets STORAGE_EMULATOR_HOST for its process; the tests after these find what was there before."""
-    before = os.environ.get("STORAGE_EMULATOR_HOST")
-    yield
-    os.environ.pop("STORAGE_EMULATOR_HOST", None)
-    if before is not None:
-        os.environ["STORAGE_EMULATOR_HOST"] = before
 
 
 @pytest.fixture(scope="session")
@@ -44,39 +25,23 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def stage(chromium: str, mini_pack: Path) -> Iterator[Stage]:
-    """The whole cloud, as `make up` runs it, with a secret that the tests can sign with."""
+def stage(chromium: str) -> Iterator[Stage]:
+    """A cloud for all tests that need no more than the page and its database."""
     assert chromium
-    assert mini_pack.is_dir()
-    secret = secrets.token_hex(32)
-    with state_directory() as state:
-        chosen = options(state)
-        chosen = dataclasses.replace(chosen, environment={**chosen.environment, "JWT_SECRET": secret})
-        with running_cloud(chosen) as cloud:
-            yield Stage(cloud, secret)
+    with admin_alone() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def photographed(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> UUID:
-    """An event of real photos, detected and clustered; tests take copies of it."""
-    labelled = labelled_photos()
-    if labelled is None:
-        files = sample_folder(tmp_path_factory.mktemp("photos"), _PHOTOS)
-    else:
-        files = {path.name: path for path in (*labelled.singles, *labelled.groups)}
-    event = Event.made(stage.cloud.addresses, files)
-    event.upload()
-    event.wait_until_settled()
-    # Until nothing moves any more: then what a copy's persons are is what was decided about them.
-    for _ in range(2):
-        stage.cluster(event)
-    return event.event_id
+def drawn(stage: Stage) -> UUID:
+    """An event of a dozen drawn people, the first of them on the most photos; tests take copies of it."""
+    return make_drawn_event(stage.cloud.addresses, "Drawn", persons=12, faces=72).event_id
 
 
 @pytest.fixture
-def scene(stage: Stage, photographed: UUID) -> Scene:
+def scene(stage: Stage, drawn: UUID) -> Scene:
     """A copy of that event for this test alone, with some members."""
-    made = Scene.copied(stage, photographed)
+    made = Scene.copied(stage, drawn)
     made.members(["Alix Moreau", "Bruno Petit", "Chloé Garnier", "Driss Amrani"])
     return made
 
@@ -90,6 +55,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 OpenWindow = Callable[..., ReviewPage]
+both = pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.name)
 
 
 @pytest.fixture

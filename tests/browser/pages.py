@@ -70,6 +70,17 @@ _WORDS = {
         "empty": "Pas encore de photo",
         "keys": "Raccourcis clavier",
         "go on": "Continuer quand même",
+        "cancel": "Annuler",
+        "merge with": "Fusionner avec…",
+        "alike first": "Les plus ressemblantes d’abord.",
+        "recognition": "Reconnaissance faciale : ",
+        "switch on": "Activer…",
+        "agree": "J’ai lu ce texte : activer",
+        "is on": "Activée depuis le ",
+        "switch off": "Désactiver et effacer…",
+        "erase all": "Désactiver et effacer",
+        "read": "Lire ce texte",
+        "off": "La reconnaissance faciale est désactivée",
     },
     "en": {
         "assign": "Assign",
@@ -107,6 +118,17 @@ _WORDS = {
         "empty": "No photos yet",
         "keys": "Keyboard shortcuts",
         "go on": "Go on all the same",
+        "cancel": "Cancel",
+        "merge with": "Merge with…",
+        "alike first": "Most alike first.",
+        "recognition": "Face recognition: ",
+        "switch on": "Switch on…",
+        "agree": "I have read this: switch on",
+        "is on": "On since ",
+        "switch off": "Switch off and erase…",
+        "erase all": "Switch off and erase",
+        "read": "Read that text",
+        "off": "Face recognition is switched off",
     },
 }
 
@@ -232,6 +254,10 @@ class ReviewPage:
         """Press keys, one after the other."""
         for key in keys:
             self.page.keyboard.press(key)
+
+    def open_menu(self) -> None:
+        """The menu of the header."""
+        self.page.locator(".header-tools .icon-button").last.click()
 
     # ------------------------------------------------------------ checks
 

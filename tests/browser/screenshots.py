@@ -6,7 +6,6 @@ Everybody in them is drawn.
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,16 +14,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from local.cloud import FUNCTIONS, Cloud, CloudOptions
 from local.drawn_event import DrawnEvent, make_drawn_event
-from local.sign_in import sign_in_link
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
 from tests.browser.pages import PHONE, Window
-from tests.browser.stage import Stage
-from tests.integration.local.small_cloud import state_directory
+from tests.browser.stage import Stage, admin_alone
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-_PARTS = tuple(function for function in FUNCTIONS if function.name == "admin")
 _SETTLED = 700  # milliseconds: pictures are decoded, what moves has come to rest
 _COLOURS = 128  # of drawings: a third of the size, and nobody sees it
 _NAMES = (
@@ -41,15 +36,10 @@ def main() -> int:
         sys.stderr.write(HOW_TO_GET + "\n")
         return 1
     IMAGES.mkdir(parents=True, exist_ok=True)
-    secret = secrets.token_hex(32)
-    with state_directory() as state, started(program) as browser:
-        environment = {"JWT_SECRET": secret}
-        chosen = CloudOptions(state, bus="small", functions=_PARTS, environment=environment, fast_postgres=True)
-        with Cloud(chosen, _tell) as cloud:
-            stage = Stage(cloud, secret)
-            for window in (PHONE, _LAPTOP):
-                for theme in ("light", "dark"):
-                    _take_all(browser, stage, dataclasses.replace(window, theme=theme))
+    with started(program) as browser, admin_alone(_tell) as stage:
+        for window in (PHONE, _LAPTOP):
+            for theme in ("light", "dark"):
+                _take_all(browser, stage, dataclasses.replace(window, theme=theme))
     return 0
 
 
@@ -57,8 +47,8 @@ def _take_all(browser: Browser, stage: Stage, window: Window) -> None:
     name = "Fête d’été" if window.language == "fr" else "Summer party"
     addresses = stage.cloud.addresses
     event = make_drawn_event(addresses, name, persons=15, faces=150, members=_NAMES, language=window.language)
-    _decide(stage, event)
-    link = sign_in_link(addresses, event.event_id, event.organiser, stage.secret)
+    _decide(stage, event, window.language)
+    link = stage.page(event.event_id, event.organiser)
     for state, prepare in _STATES.items():
         with _page(browser, window, link) as page:
             prepare(page, event)
@@ -66,8 +56,10 @@ def _take_all(browser: Browser, stage: Stage, window: Window) -> None:
             _keep(page, IMAGES / f"{state}-{'phone' if window.is_phone else 'laptop'}-{window.theme}.png")
 
 
-def _decide(stage: Stage, event: DrawnEvent) -> None:
-    """Some persons are linked, one is invited, and there are questions."""
+def _decide(stage: Stage, event: DrawnEvent, language: str) -> None:
+    """Consent was given on the page, some persons are linked, one is invited, and there are questions."""
+    statement = "UPDATE events SET consent_text_version = %s WHERE id = %s"
+    stage.rows(statement, f"trombi-1-{language}", event.event_id)
     for person, user in zip(event.persons[1:4], event.members, strict=False):
         statement = "UPDATE face_persons SET status = 'linked', linked_user_id = %s WHERE id = %s"
         stage.rows(statement, user, person)
@@ -127,12 +119,20 @@ def _question(page: Page, event: DrawnEvent) -> None:
     page.locator(".sides .mini-faces img").nth(5).wait_for()
 
 
+def _consent(page: Page, event: DrawnEvent) -> None:
+    page.locator(".header-tools .icon-button").last.click()
+    page.locator("#menu button").first.click()
+    page.locator("dialog summary").click()
+    page.mouse.move(0, 0)
+
+
 _STATES: dict[str, Callable[[Page, DrawnEvent], None]] = {
     "people": _grid,
     "assign": _assign,
     "merge": _merge,
     "person": _person,
     "question": _question,
+    "consent": _consent,
 }
 
 

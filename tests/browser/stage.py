@@ -1,9 +1,11 @@
-"""What the browser's tests play on: one emulated cloud, one event of real photos, and copies of it for every test."""
+"""What the browser's tests play on: an emulated cloud, one event, and copies of it for every test."""
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,9 +14,13 @@ import jwt
 import psycopg
 from psycopg.rows import dict_row
 
-from local.cloud import Cloud
-from tests.integration.end_to_end.whole_cloud import Event
+from local.cloud import FUNCTIONS, Cloud, CloudOptions
+from local.processes import Report
+from local.sign_in import sign_in_link
+from tests.integration.end_to_end.whole_cloud import wait_until
+from tests.integration.local.small_cloud import state_directory
 
+_ADMIN_ALONE = tuple(function for function in FUNCTIONS if function.name == "admin")
 # Of a copy, each id is made of the copy's and the original's: no list of pairs is needed.
 _COPY = """
 WITH event AS (
@@ -86,14 +92,6 @@ class Stage:
         with psycopg.connect(self.cloud.addresses.database_url) as connection:
             connection.execute(statement, values)
 
-    def cluster(self, event: Event) -> None:
-        """Cluster an event once more, and wait until it is done."""
-        self.change(
-            "UPDATE event_counters SET changed_photos = 1, first_change_at = now() WHERE event_id = %(id)s",
-            {"id": event.event_id},
-        )
-        event.wait_until_settled()
-
     def token(self, user_id: UUID, seconds: int = 3600) -> str:
         """A user's bearer token."""
         claims = {"sub": str(user_id), "aud": "authenticated", "exp": int(time.time()) + seconds}
@@ -101,7 +99,19 @@ class Stage:
 
     def page(self, event_id: UUID, user_id: UUID) -> str:
         """The address of an event's page that signs a user in."""
-        return f"{self.address}/events/{event_id}/analyse#token={self.token(user_id)}"
+        return sign_in_link(self.cloud.addresses, event_id, user_id, self.secret)
+
+
+@contextmanager
+def admin_alone(progress: Report = print) -> Iterator[Stage]:
+    """A cloud in which nothing is detected or clustered: what stands in the database is what the page shows."""
+    secret = secrets.token_hex(32)
+    with state_directory() as state:
+        chosen = CloudOptions(
+            state, bus="small", functions=_ADMIN_ALONE, environment={"JWT_SECRET": secret}, fast_postgres=True
+        )
+        with Cloud(chosen, progress) as cloud:
+            yield Stage(cloud, secret)
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,10 @@ class Scene:
     def person(self, person_id: UUID) -> dict[str, Any]:
         """One of them."""
         return next(row for row in self.persons() if row["id"] == person_id)
+
+    def wait_until(self, person_id: UUID, status: str) -> None:
+        """Wait until the database says so: what the page shows is ahead of it."""
+        wait_until(lambda: self.person(person_id)["status"] == status, f"the person is {status}", 30)
 
     def people(self) -> list[UUID]:
         """Those that have faces and are not merged, the largest first."""

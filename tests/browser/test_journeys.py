@@ -1,4 +1,4 @@
-"""What organisers and guests do, from the first press to the row in the database.
+"""What organisers decide, from the first press to the row in the database.
 
 Each journey is made twice: on a phone in French and light, and on a laptop in English and dark.
 """
@@ -8,21 +8,12 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-import httpx
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenWindow
-from tests.browser.pages import LAPTOP, PHONE, WINDOWS, ReviewPage, Window
-from tests.browser.stage import Scene, Stage
-from tests.integration.end_to_end.whole_cloud import Event, sample_folder, wait_until
-
-both = pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.name)
-
-
-def wait_for_status(scene: Scene, person_id: UUID, status: str) -> None:
-    """Wait until the database says so: what the page shows is ahead of it."""
-    wait_until(lambda: scene.person(person_id)["status"] == status, f"the person is {status}", 30)
+from tests.browser.conftest import OpenWindow, both
+from tests.browser.pages import LAPTOP, ReviewPage, Window
+from tests.browser.stage import Scene
+from tests.integration.end_to_end.whole_cloud import wait_until
 
 
 @both
@@ -39,12 +30,12 @@ def test_assigning_a_member_tags_every_photo_and_undo_takes_it_back(
     page.keys("Enter")
     expect(page.toast).to_contain_text("Zoé Lefèvre")
     expect(page.card(person)).to_have_count(0)
-    wait_for_status(scene, person, "linked")
+    scene.wait_until(person, "linked")
     assert scene.tagged(user) == scene.person(person)["photos"] > 0
     page.show("linked")
     expect(page.card(person)).to_contain_text("Zoé Lefèvre")
     page.undo()
-    wait_for_status(scene, person, "pending")
+    scene.wait_until(person, "pending")
     assert scene.tagged(user) == 0
     page.show("open")
     expect(page.card(person)).to_be_visible()
@@ -61,8 +52,8 @@ def test_everybody_is_identified_one_by_one(scene: Scene, open_window: OpenWindo
     page.press("skip", page.dialog)
     expect(page.dialog).to_contain_text(re.compile(r"(Personne|Person) 3 (sur|of) "))
     page.dialog.get_by_role("option", name="Alix Moreau").click()
-    wait_for_status(scene, first, "linked")
-    wait_for_status(scene, third, "linked")
+    scene.wait_until(first, "linked")
+    scene.wait_until(third, "linked")
     assert scene.person(second)["status"] == "pending"
 
 
@@ -79,51 +70,8 @@ def test_a_member_who_is_another_person_already_is_brought_together(
     page.dialog.get_by_role("option", name="Alix Moreau").click()
     expect(page.dialog.locator(".column.kept")).to_contain_text("Alix Moreau")
     page.press("merge", page.dialog)
-    wait_for_status(scene, other, "merged")
+    scene.wait_until(other, "merged")
     assert scene.person(other)["merged_into_id"] == one
-
-
-@both
-def test_an_invited_guest_says_it_is_me(stage: Stage, scene: Scene, open_window: OpenWindow, window: Window) -> None:
-    person = scene.people()[0]
-    email = f"guest-{person.hex[:8]}@example.org"
-    page = open_window(scene, window)
-    page.act(person, "invite")
-    page.press("send", page.dialog)
-    expect(page.dialog.locator("[aria-invalid]")).to_be_focused()
-    page.dialog.get_by_label(page.say("email")).fill(email)
-    page.dialog.get_by_label(page.say("message")).fill("À samedi !")
-    page.dialog.locator("select").select_option(window.language)
-    page.press("send", page.dialog)
-    page.show("invited")
-    expect(page.card(person)).to_contain_text(email)
-
-    link = invitation_link(stage, email)
-    guest = open_window(window=window, url=link)
-    expect(guest.page.locator("img").first).to_be_visible()
-    assert guest.violations() == []
-    assert not guest.is_too_wide()
-    guest.press("its me")
-    wait_for_status(scene, person, "linked")
-    # The organiser's page says so by itself.
-    page.show("linked")
-    expect(page.card(person)).to_be_visible()
-
-
-def invitation_link(stage: Stage, email: str) -> str:
-    """The link of the mail that came to an address."""
-    found: list[str] = []
-
-    def has_come() -> bool:
-        with httpx.Client(base_url=stage.inbox, trust_env=False) as inbox:
-            for name in re.findall(r'href="(/mails/[^"]+)"', inbox.get("/").text):
-                mail = inbox.get(name).text
-                if email in mail:
-                    found.extend(re.findall(r"http://127\.0\.0\.1:\d+/invite/[\w-]{43}", mail))
-        return bool(found)
-
-    wait_until(has_come, f"a mail to {email}", 60)
-    return found[0]
 
 
 @both
@@ -141,7 +89,7 @@ def test_two_persons_are_merged_and_the_history_takes_it_back(
     expect(page.dialog.locator(".column")).to_have_count(2)
     page.press("swap", page.dialog)
     page.press("merge", page.dialog.locator(".dialog-foot"))
-    wait_for_status(scene, one, "merged")
+    scene.wait_until(one, "merged")
     expect(page.card(one)).to_have_count(0)
 
     page.go("history")
@@ -161,70 +109,10 @@ def test_an_ignored_person_leaves_the_list_and_is_restored(
     page = open_window(scene, window)
     page.act(person, "ignore")
     expect(page.card(person)).to_have_count(0)
-    wait_for_status(scene, person, "ignored")
+    scene.wait_until(person, "ignored")
     page.show("ignored")
     page.act(person, "restore")
-    wait_for_status(scene, person, "pending")
-
-
-@both
-def test_wrong_faces_are_selected_as_a_range_and_taken_out_for_good(
-    scene: Scene, open_window: OpenWindow, window: Window
-) -> None:
-    person = scene.people()[0]
-    faces = scene.faces_of(person)
-    page = open_window(scene, window)
-    page.visit(person)
-    page.tiles.nth(0).locator(".pick input").click()
-    page.tiles.nth(2).locator(".pick input").click(modifiers=["Shift"])
-    expect(page.bar).to_contain_text(f"3 {'visages' if window is PHONE else 'faces'}")
-    page.press("reject", page.bar)
-    expect(page.tiles).to_have_count(len(faces) - 3)
-    wait_until(lambda: len(scene.faces_of(person)) == len(faces) - 3, "the faces are out", 30)
-    rejected = scene.stage.rows("SELECT face_id FROM face_rejections WHERE face_person_id = %s", person)
-    assert len(rejected) == 3
-    page.undo()
-    expect(page.tiles).to_have_count(len(faces))
-
-
-@both
-def test_faces_become_a_new_person_and_move_to_another(scene: Scene, open_window: OpenWindow, window: Window) -> None:
-    person, target, *_ = scene.people()
-    known = set(scene.people())
-    at_target = len(scene.faces_of(target))
-    page = open_window(scene, window)
-    page.visit(person)
-    page.tiles.nth(0).locator(".pick input").check()
-    page.tiles.nth(1).locator(".pick input").check()
-    page.press("split", page.bar)
-    wait_until(lambda: set(scene.people()) > known, "there is a new person", 30)
-    made = next(iter(set(scene.people()) - known))
-    assert len(scene.faces_of(made)) == 2
-
-    page.tiles.nth(0).locator(".pick input").check()
-    page.press("move", page.bar)
-    page.dialog.locator(".pick-person").nth(1).click()
-    wait_until(
-        lambda: any(len(scene.faces_of(other)) > before for other, before in [(target, at_target), (made, 2)]),
-        "the face is with the other person",
-        30,
-    )
-
-
-@both
-def test_a_cover_is_chosen_and_a_photo_is_seen_large(scene: Scene, open_window: OpenWindow, window: Window) -> None:
-    person = scene.people()[0]
-    page = open_window(scene, window)
-    page.visit(person)
-    page.tiles.nth(1).locator(".see").click()
-    expect(page.dialog.locator(".frame.placed")).to_be_visible()
-    page.keys("ArrowRight")
-    expect(page.dialog.locator(".place")).to_contain_text("3 ")
-    page.keys("Escape")
-    page.tiles.nth(1).locator(".pick input").check()
-    face = UUID(page.tiles.nth(1).get_attribute("data-id"))
-    page.press("cover", page.bar)
-    wait_until(lambda: scene.person(person)["representative_face_id"] == face, "the cover is the one chosen", 30)
+    scene.wait_until(person, "pending")
 
 
 @both
@@ -255,29 +143,6 @@ def test_questions_are_answered_yes_no_and_later(scene: Scene, open_window: Open
 
 
 @both
-def test_an_upload_is_followed_as_it_happens(
-    stage: Stage, open_window: OpenWindow, window: Window, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    files = sample_folder(tmp_path_factory.mktemp("upload"), 12)
-    event = Event.made(stage.cloud.addresses, files)
-    organiser = stage.rows("SELECT user_id FROM event_members WHERE event_id = %s", event.event_id)[0]["user_id"]
-    stage.rows("UPDATE media SET object_name = NULL WHERE event_id = %s", event.event_id)
-    page = open_window(window=window, url=stage.page(event.event_id, organiser))
-    expect(page.page.locator(".progress-text")).to_contain_text(f"{page.say('analysing')}0/12 photos")
-    event.upload()
-    expect(page.page.locator(".progress-text")).to_have_text(
-        re.compile(r"^12 photos (analysées|analysed)$"), timeout=90_000
-    )
-    expect(page.page.locator(".progress-found")).to_have_text(
-        re.compile(
-            r"^[1-9]\d* (personnes? détectées?, 0 déjà identifiée|(people|person) detected, 0 already identified)$"
-        ),
-        timeout=60_000,
-    )
-    expect(page.page.locator(".card").first).to_be_visible()
-
-
-@both
 def test_of_two_organisers_the_second_is_shown_what_the_first_decided(
     scene: Scene, open_window: OpenWindow, window: Window
 ) -> None:
@@ -289,7 +154,7 @@ def test_of_two_organisers_the_second_is_shown_what_the_first_decided(
     expect(second.card(person)).to_be_visible()
     first.act(person, "assign")
     first.dialog.get_by_role("option", name="Alix Moreau").click()
-    wait_for_status(scene, person, "linked")
+    scene.wait_until(person, "linked")
     second.act(person, "assign")
     second.dialog.get_by_role("option", name="Bruno Petit").click()
     expect(second.toast).to_contain_text(second.say("conflict"))
@@ -315,7 +180,7 @@ def test_what_is_decided_offline_is_sent_once_when_the_network_is_back(
     expect(page.card(other)).to_be_visible()
     assert scene.person(person)["status"] == "pending"
     page.page.context.set_offline(False)
-    wait_for_status(scene, person, "ignored")
+    scene.wait_until(person, "ignored")
     expect(page.notice).to_be_hidden()
     decided = scene.stage.rows("SELECT kind FROM decisions WHERE event_id = %s", scene.event_id)
     assert [row["kind"] for row in decided] == ["ignore"]
@@ -323,26 +188,8 @@ def test_what_is_decided_offline_is_sent_once_when_the_network_is_back(
 
 
 @both
-def test_a_person_is_erased_only_after_being_told_what_that_means(
-    stage: Stage, photographed: UUID, open_window: OpenWindow, window: Window
-) -> None:
-    # The pictures of the copies are the original's: this one does without, so that erasing takes none along.
-    scene = Scene.copied(stage, photographed, pictures=False)
-    person = scene.people()[0]
-    faces = len(scene.faces_of(person))
-    page = open_window(scene, window)
-    page.visit(person)
-    page.page.locator("summary", has_text=page.say("more")).click()
-    page.press("erase", page.page.locator(".acts"))
-    expect(page.dialog).to_contain_text(f"{faces} {'visages' if window is PHONE else 'faces'}")
-    page.press("erase for good", page.dialog)
-    expect(page.card(person)).to_have_count(0)
-    wait_until(lambda: scene.faces_of(person) == [], "the faces are erased", 30)
-
-
-@both
 def test_somebody_who_said_not_me_is_asked_again_only_when_the_organiser_insists(
-    stage: Stage, scene: Scene, open_window: OpenWindow, window: Window
+    scene: Scene, open_window: OpenWindow, window: Window
 ) -> None:
     person = scene.people()[0]
     email = f"declined-{person.hex[:8]}@example.org"
@@ -352,14 +199,14 @@ def test_somebody_who_said_not_me_is_asked_again_only_when_the_organiser_insists
         VALUES (gen_random_uuid(), %s, %s, decode(md5(random()::text) || md5(random()::text), 'hex'), %s, %s,
             now() + interval '1 day', 'declined', now())
     """
-    stage.rows(statement, scene.event_id, person, email, scene.organiser)
+    scene.stage.rows(statement, scene.event_id, person, email, scene.organiser)
     page = open_window(scene, window)
     page.act(person, "invite")
     page.dialog.get_by_label(page.say("email")).fill(email)
     page.press("send", page.dialog)
     expect(page.dialog).to_contain_text(email)
     page.press("go on", page.dialog)
-    wait_for_status(scene, person, "invited")
+    scene.wait_until(person, "invited")
 
 
 def test_the_whole_review_is_possible_with_the_keyboard_alone(scene: Scene, open_window: OpenWindow) -> None:
@@ -382,13 +229,13 @@ def test_the_whole_review_is_possible_with_the_keyboard_alone(scene: Scene, open
     page.page.keyboard.type("bru")
     expect(page.dialog.get_by_role("option")).to_have_count(1)
     page.keys("Enter")
-    wait_for_status(scene, first, "linked")
+    scene.wait_until(first, "linked")
     expect(focused_card).to_have_attribute("data-id", str(second))
     # Ignore, and take it back.
     page.keys("g")
-    wait_for_status(scene, second, "ignored")
+    scene.wait_until(second, "ignored")
     page.keys("z")
-    wait_for_status(scene, second, "pending")
+    scene.wait_until(second, "pending")
     expect(page.card(second)).to_be_visible()
     # Select two with x and merge them with m.
     page.card(third).locator("a.cover").focus()

@@ -33,7 +33,7 @@ async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refusal(0, "offline");
   }
-  if (response.ok) return response;
+  if (response.ok || response.status === 304) return response;
   let body = {};
   if (response.headers.get("Content-Type")?.startsWith(PROBLEM)) body = await response.json().catch(() => ({}));
   throw new Refusal(response.status, body.code ?? "unexpected", body);
@@ -49,26 +49,49 @@ export async function get(path, options) {
   }
 }
 
+/** The pages of each list as they came last, by their addresses: what is the same is not sent again. */
+const known = new Map();
+
 /** Every item of a list that comes in pages. `onPage` is given the items so far. */
 export async function getAll(path, { limit = 200, onPage = () => {} } = {}) {
   const items = [];
+  const before = known.get(path) ?? new Map();
+  const now = new Map();
   let cursor = null;
   do {
     const url = new URL(path, location.origin);
     url.searchParams.set("limit", limit);
     if (cursor) url.searchParams.set("cursor", cursor);
-    const page = await get(url.pathname + url.search);
-    items.push(...page.items);
-    cursor = page.next_cursor;
+    const address = url.pathname + url.search;
+    const kept = await getUnlessKnown(address, before.get(address));
+    now.set(address, kept);
+    items.push(...kept.page.items);
+    cursor = kept.page.next_cursor;
     onPage(items, cursor !== null);
   } while (cursor);
+  known.set(path, now);
   return items;
 }
 
+async function getUnlessKnown(address, kept) {
+  const response = await ask(address, kept?.tag ? { headers: { "If-None-Match": kept.tag } } : {});
+  if (response.status === 304) return kept;
+  try {
+    return { tag: response.headers.get("ETag"), page: await response.json() };
+  } catch {
+    throw new Refusal(0, "offline");
+  }
+}
+
 /** A decision: `key` makes sure that it is taken once, however often it is sent. */
-export async function post(path, body, key) {
+export const post = (path, body, key) => send("POST", path, body, key);
+
+/** A switch; `key` as for a decision. */
+export const put = (path, body, key) => send("PUT", path, body, key);
+
+async function send(method, path, body, key) {
   const response = await ask(path, {
-    method: "POST",
+    method,
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(body),
   });

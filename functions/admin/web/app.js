@@ -1,6 +1,7 @@
 // The page: signs in, loads the event, and shows the view that the address names.
 
-import { closePictures, get, getAll, openPictures, Refusal } from "./api.js";
+import { closePictures, get, openPictures, Refusal } from "./api.js";
+import { openConsent } from "./consent.js";
 import { confirm } from "./dialog.js";
 import { button, el, fill, icon, iconButton, isTyping, write } from "./dom.js";
 import { EventsList } from "./events_list.js";
@@ -20,6 +21,7 @@ import { speak, t } from "./words.js";
 const THEME = "trombi.theme";
 const RETRY = 5000;
 const QUESTIONS = 20;
+const ASKED_FACES = 20;
 const MAIN_VIEWS = { people: "people", suggestions: "spark", history: "history" };
 
 class App {
@@ -89,16 +91,11 @@ class App {
     // All at once: the slowest of them decides, not their sum.
     const persons = this.review.refresh();
     persons.catch(() => {});
-    const [events] = await Promise.all([getAll("/events", { limit: 100 }), openPictures()]);
-    this.event = events.find((event) => event.id === this.eventId.toLowerCase()) ?? null;
-    if (!this.event) {
-      // Whose it is not, and a service: only the list of persons tells.
-      await persons;
-    }
+    [this.event] = await Promise.all([get(`/event/${this.eventId}`), openPictures()]);
     this.#drawHeader();
-    if (this.event?.role === "member") return this.#showState("forbidden");
-    if (this.event?.archived) return this.#showState("archived");
-    if (this.event && !this.event.face_recognition_enabled) return this.#showState("consent", () => this.load());
+    if (this.event.role === "member") return this.#showState("forbidden");
+    if (this.event.archived_at) return this.#showState("archived");
+    if (!this.event.consent.enabled) return this.#showState("consent");
     this.#started = true;
     this.#people ??= new People(this);
     this.progress.start();
@@ -253,12 +250,14 @@ class App {
     const actions = {
       not_found: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
       forbidden: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
+      consent: button(t.consent.turnOn, () => openConsent(this), { look: "primary" }),
     };
     return this.messageBox(title, text, actions[name] ?? (retry && button(t.retry, retry, { look: "primary", shape: "undo" })));
   }
 
   #showState(name, retry = null) {
     this.#started = false;
+    this.#view?.leave();
     this.#view = null;
     this.progress?.stop();
     const box = this.stateBox(name, retry);
@@ -320,15 +319,13 @@ class App {
     this.decide(again);
   }
 
-  /** Ids of persons that look like one, as the last run saw it. */
-  async likelyFor(id) {
+  /** Ids of the other persons, the most alike first; of some of their faces, or (none) of a person. */
+  async alikeTo(id, faces = []) {
+    const query = faces.slice(0, ASKED_FACES).map((face) => `face_id=${face}`);
     try {
-      const { items } = await get(`/event/${this.eventId}/suggestions?limit=200`);
-      return items
-        .filter((item) => item.kind === "merge" && item.persons.some((person) => person.id === id))
-        .map((item) => item.persons.find((person) => person.id !== id).id);
+      return (await get(`/person/${id}/alike?${query.join("&")}`)).person_ids;
     } catch {
-      return [];
+      return []; // then in the order of the list
     }
   }
 
@@ -354,10 +351,17 @@ class App {
       Object.entries(t.themes).map(([value, text]) => el("option", { value }, text)),
     );
     theme.value = localStorage.getItem(THEME) ?? "auto";
+    const more = iconButton("more", t.menu, null);
+    const consent =
+      this.event &&
+      this.event.role !== "member" &&
+      !this.event.archived_at &&
+      button(t.consent.menu(this.event.consent.enabled), () => (more.focus(), menu.hidePopover(), openConsent(this)), { look: "quiet" });
     const menu = el(
       "div",
       { id: "menu", class: "menu", popover: "auto" },
       el("label", { class: "label" }, t.theme, theme),
+      consent,
       el("a", { class: "button quiet", href: "/events" }, t.eventsTitle),
       button(t.signOut, () => this.#signOut(), { look: "quiet" }),
     );
@@ -372,8 +376,9 @@ class App {
       el("a", { class: "brand", href: "/events", "aria-label": `${t.appTitle} : ${t.eventsTitle}` }, logo()),
       el("p", { class: "event-name", title: name }, name),
       this.eventId && el("nav", { "aria-label": t.menu }, links),
-      el("div", { class: "header-tools" }, language, iconButton("help", t.shortcuts, () => openKeys()), iconButton("more", t.menu, null, { popoverTargetElement: menu }), menu),
+      el("div", { class: "header-tools" }, language, iconButton("help", t.shortcuts, () => openKeys()), more, menu),
     );
+    more.popoverTargetElement = menu;
     this.#drawCount();
   }
 

@@ -101,11 +101,12 @@ function column(person, choose) {
 }
 
 /**
- * Choose a person. `likely` are ids that come first. `onNew` offers a new person too. Resolves through `onPick(id)`.
+ * Choose a person. `alike` are ids in the order in which they are shown, before all others. `onNew` offers a new person
+ * too. Resolves through `onPick(id)`.
  */
-export function openPicker(app, { title, text = null, without = [], likely = [], onPick, onNew = null }) {
+export function openPicker(app, { title, text = "", without = [], alike = [], onPick, onNew = null }) {
   const { review } = app;
-  const rank = new Map(likely.map((id, index) => [id, index]));
+  const rank = new Map(alike.map((id, index) => [id, index]));
   const persons = review
     .persons()
     .filter((person) => !without.includes(person.id))
@@ -121,7 +122,7 @@ export function openPicker(app, { title, text = null, without = [], likely = [],
   });
   const dialog = openDialog({
     title,
-    note: text,
+    note: [text, alike.length > 1 && t.alikeFirst].filter(Boolean).join(" ") || null,
     look: "picker",
     body: [search, list],
     first: matchMedia("(hover: hover)").matches ? search : null,
@@ -152,7 +153,7 @@ export function openPicker(app, { title, text = null, without = [], likely = [],
             { type: "button", class: "pick-person", on: { click: () => pick(person.id) } },
             picture(person.cover_url, { size: 96 }),
             el("span", { class: "pick-name" }, titleOf(person)),
-            el("span", { class: "quiet-text" }, rank.has(person.id) ? t.likely : t.photos(person.photo_count)),
+            el("span", { class: "quiet-text" }, t.photos(person.photo_count)),
           ),
         ),
       ),

@@ -153,12 +153,12 @@ export class PersonPage {
   }
 
   async #mergeWith() {
-    const likely = await this.app.likelyFor(this.id);
+    const alike = await this.app.alikeTo(this.id);
     openPicker(this.app, {
       title: t.mergePick,
       text: t.mergePickText,
       without: [this.id],
-      likely,
+      alike,
       onPick: (other) =>
         openMerge(this.app, [this.id, other], {
           onDone: (stays) => {
@@ -364,10 +364,12 @@ export class PersonPage {
     this.#drop(faces);
   }
 
-  #move() {
+  async #move() {
+    const alike = await this.app.alikeTo(this.id, [...this.selection]);
     openPicker(this.app, {
       title: t.moveTitle(this.selection.size),
       without: [this.id],
+      alike,
       onPick: (to) => {
         const faces = this.#take();
         this.app.decide(decisions.move(this.review, faces, this.id, to));

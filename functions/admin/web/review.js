@@ -203,6 +203,7 @@ export class Review extends EventTarget {
     this.#confirmed = shown;
     if (answer.person) this.#put(answer.person, decision.about);
     if (answer.made) this.#put(answer.made, decision.about);
+    for (const source of answer.sources ?? []) this.#put(source, decision.about);
     this.#changed();
     decision.resolve(answer);
     this.#tell("settled", decision);
@@ -443,7 +444,6 @@ export function move(review, faces, from, to, { told } = {}) {
       if (target) persons.set(to, { ...target, face_count: target.face_count + faces.length });
     },
     told: told ?? ((t) => t.told.move(faces.length)),
-    alsoChanges: from ? [from] : [],
     faces,
   };
 }

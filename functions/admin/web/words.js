@@ -162,7 +162,7 @@ const fr = {
   mergeTwoPeople: "Ces fiches portent deux noms différents. Dissociez d’abord l’un des deux.",
   mergeTwoInvitations: "Deux adresses différentes sont invitées. Retirez d’abord l’une des invitations.",
   thisPerson: "cette personne",
-  likely: "Ressemble beaucoup",
+  alikeFirst: "Les plus ressemblantes d’abord.",
 
   // The person's page
   facesTitle: "Visages",
@@ -200,6 +200,30 @@ const fr = {
   eraseInstead: "Pour seulement sortir la personne de la liste, choisissez « Ignorer ».",
   eraseConfirm: "Effacer pour toujours",
   erased: "Visages effacés",
+
+  // Face recognition, on or off
+  consent: {
+    menu: (on) => `Reconnaissance faciale : ${on ? "activée" : "désactivée"}`,
+    title: "Reconnaissance faciale",
+    turnOn: "Activer…",
+    turnOnTitle: "Activer la reconnaissance faciale ?",
+    agree: "J’ai lu ce texte : activer",
+    version: (version) => `Version du texte : ${version}`,
+    isOn: (when) => `Activée depuis le ${when}.`,
+    agreedTo: (version) => `Texte accepté : ${version}.`,
+    readText: "Lire ce texte",
+    otherText: "Ce texte vous a été montré par votre application.",
+    turnOff: "Désactiver et effacer…",
+    offTitle: "Désactiver la reconnaissance faciale ?",
+    offTexts: (faces) => [
+      `Ce que Trombi sait de ${fr.faces(faces)} est effacé pour toujours : empreintes biométriques, vignettes et suggestions. Les invitations sans réponse sont retirées.`,
+      "Les photos restent, et les noms déjà donnés aussi. Les nouvelles photos ne sont plus analysées.",
+      "Cela ne peut pas être annulé. Si vous réactivez, toutes les photos sont analysées de nouveau.",
+    ],
+    offConfirm: "Désactiver et effacer",
+    on: (photos) => (photos > 0 ? `Reconnaissance activée : ${fr.photos(photos)} à analyser` : "Reconnaissance activée"),
+    off: "Reconnaissance désactivée, données biométriques effacées",
+  },
 
   // Suggestions
   suggestionsTitle: "Suggestions",
@@ -325,7 +349,7 @@ const fr = {
     forbidden: ["Réservé aux organisateurs", "Demandez à un organisateur de l’événement de vous donner ce rôle."],
     not_found: ["Cet événement n’est pas à vous", "Vérifiez l’adresse, ou ouvrez l’un de vos événements."],
     archived: ["Événement archivé", "Les visages ont été effacés. Les noms déjà donnés restent sur les photos."],
-    consent: ["La reconnaissance faciale est désactivée", "Rien n’est analysé sans accord. Activez-la dans les réglages de l’événement, puis revenez ici."],
+    consent: ["La reconnaissance faciale est désactivée", "Rien n’est analysé sans accord. Lisez à quoi vous vous engagez avant de l’activer."],
     noEvents: ["Aucun événement", "Vos événements apparaissent ici dès que vous en êtes membre."],
   },
   eventsTitle: "Vos événements",
@@ -532,7 +556,7 @@ const en = {
   mergeTwoPeople: "These entries carry two different names. Unassign one of them first.",
   mergeTwoInvitations: "Two different addresses are invited. Withdraw one of the invitations first.",
   thisPerson: "this person",
-  likely: "Looks very much alike",
+  alikeFirst: "Most alike first.",
 
   facesTitle: "Faces",
   photosTitle: "Photos",
@@ -569,6 +593,29 @@ const en = {
   eraseInstead: "To only take the person out of the list, choose “Ignore”.",
   eraseConfirm: "Erase for good",
   erased: "Faces erased",
+
+  consent: {
+    menu: (on) => `Face recognition: ${on ? "on" : "off"}`,
+    title: "Face recognition",
+    turnOn: "Switch on…",
+    turnOnTitle: "Switch face recognition on?",
+    agree: "I have read this: switch on",
+    version: (version) => `Version of the text: ${version}`,
+    isOn: (when) => `On since ${when}.`,
+    agreedTo: (version) => `Text agreed to: ${version}.`,
+    readText: "Read that text",
+    otherText: "Your app showed you that text.",
+    turnOff: "Switch off and erase…",
+    offTitle: "Switch face recognition off?",
+    offTexts: (faces) => [
+      `What Trombi knows of ${en.faces(faces)} is erased for good: biometric data, thumbnails and suggestions. Invitations without an answer are withdrawn.`,
+      "The photos stay, and so do names that were given. New photos are not analysed any more.",
+      "This cannot be undone. If you switch it on again, all photos are analysed anew.",
+    ],
+    offConfirm: "Switch off and erase",
+    on: (photos) => (photos > 0 ? `Recognition is on: ${en.photos(photos)} to analyse` : "Recognition is on"),
+    off: "Recognition is off, biometric data erased",
+  },
 
   suggestionsTitle: "Suggestions",
   sameFace: (name) => (name ? `Is this ${name}?` : "Is this that person?"),
@@ -690,7 +737,7 @@ const en = {
     forbidden: ["For organisers only", "Ask an organiser of the event to give you that role."],
     not_found: ["This event is not yours", "Check the address, or open one of your events."],
     archived: ["Archived event", "The faces were erased. Names that were given stay on the photos."],
-    consent: ["Face recognition is switched off", "Nothing is analysed without consent. Switch it on in the event’s settings, then come back."],
+    consent: ["Face recognition is switched off", "Nothing is analysed without consent. Read what you agree to before you switch it on."],
     noEvents: ["No events", "Your events appear here once you are a member of one."],
   },
   eventsTitle: "Your events",
@@ -758,6 +805,11 @@ export function speak(language, { remember = false } = {}) {
   t = WORDS[language] ?? t;
   document.documentElement.lang = t.language;
   if (remember) localStorage.setItem(LANGUAGE, t.language);
+}
+
+/** A day and its time in full. */
+export function day(iso) {
+  return new Intl.DateTimeFormat(t.language, { dateStyle: "long", timeStyle: "short" }).format(new Date(iso));
 }
 
 /** "3 minutes ago", for times of today, else the day. */

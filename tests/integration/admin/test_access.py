@@ -110,6 +110,26 @@ def test_a_member_reads_what_concerns_them_alone(site: AdminSite, party: Party) 
         assert site.client.get(path.format(**other), headers=site.token(party.member)).status_code == 404, path
 
 
+def test_a_member_who_was_suggested_and_confirmed_sees_the_photo(site: AdminSite, party: Party) -> None:
+    """A run suggested the face; an organiser said yes."""
+    suggested = site.connection.execute(
+        "SELECT face_id, media_id FROM face_suggestions JOIN faces ON faces.id = face_id WHERE face_suggestions"
+        ".face_person_id = %s",
+        (party.ids["person_id"],),
+    ).fetchone()
+    assert suggested is not None
+    photo_url = f"/media/{suggested['media_id']}/image"
+    assert site.client.get(photo_url, headers=site.token(party.member)).status_code == 404
+    move = (f"/face/{suggested['face_id']}/move", party.organiser)
+    assert site.ask("POST", *move, person_id=party.ids["person_id"])[0] == 200
+    tags = site.connection.execute(
+        "SELECT source FROM media_tags WHERE media_id = %s AND tagged_user_id = %s",
+        (suggested["media_id"], party.member),
+    ).fetchall()
+    assert tags == [{"source": "suggested"}]
+    assert site.client.get(photo_url, headers=site.token(party.member)).status_code == 200
+
+
 def test_who_left_the_event_reads_nothing_any_more(site: AdminSite, party: Party) -> None:
     site.connection.execute("DELETE FROM event_members WHERE user_id = %s", (party.member,))
     for path in ("/person/{person_id}", "/person/{person_id}/faces", "/face/{face_id}/thumbnail"):

@@ -105,6 +105,21 @@ def test_persons_of_another_event_are_not_reached_through_ones_own(site: AdminSi
     assert arrange.snapshot(site.connection) == before
 
 
+def test_a_move_tells_the_persons_that_it_took_faces_from(site: AdminSite, review: Review) -> None:
+    first, second, third, *_ = review.people()
+    body = {"person_id": third, "face_ids": [review.faces_of(second)[0], review.faces_of(third)[0]]}
+    before = {person: len(review.faces_of(person)) for person in (first, second)}
+    face = review.faces_of(first)[0]
+    status, answer = site.ask("POST", f"/face/{face}/move", review.organiser, key="k", **body)
+    assert (status, UUID(answer["person"]["id"])) == (200, third)
+    told = {UUID(source["id"]): source["face_count"] for source in answer["sources"]}
+    assert told == {first: before[first] - 1, second: before[second] - 1}
+    for source in answer["sources"]:
+        shown = site.ask("GET", f"/person/{source['id']}", review.organiser)[1]
+        assert shown["version"] == source["version"], "the next decision on it is about what was told"
+    assert site.ask("POST", f"/face/{face}/move", review.organiser, key="k", **body) == (status, answer)
+
+
 def test_a_request_sent_twice_decides_once(site: AdminSite, review: Review) -> None:
     path = f"/person/{review.people()[0]}/ignore"
     first = site.ask("POST", path, review.organiser, key="k")

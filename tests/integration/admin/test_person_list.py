@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -306,6 +307,47 @@ def test_asking_again_costs_nothing_until_something_changed(site: AdminSite) -> 
     for path, tag in tags:
         changed = site.client.get(path, headers=site.token() | {"If-None-Match": tag})
         assert (changed.status_code, changed.headers["ETag"] == tag) == (200, False)
+
+
+def test_a_list_of_several_pages_is_not_sent_again_either(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    for photos in (3, 2, 1):
+        on_photos(site, event_id, photos)
+    path = f"/event/{event_id}/face-persons?limit=2"
+    first = site.client.get(path, headers=site.token())
+    second_path = f"{path}&cursor={first.get_json()['next_cursor']}"
+    second = site.client.get(second_path, headers=site.token())
+    for asked, answer in ((path, first), (second_path, second)):
+        again = site.client.get(asked, headers=site.token() | {"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b""), asked
+    # One more person: the first page goes on where it did not before.
+    known = site.token() | {"If-None-Match": second.headers["ETag"]}
+    for _ in range(2):
+        on_photos(site, event_id, 1)
+    assert site.client.get(second_path, headers=known).status_code == 200
+
+
+def test_a_long_list_is_packed_for_who_takes_it(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    path = f"/event/{event_id}/face-persons"
+    takes = site.token() | {"Accept-Encoding": "gzip, br"}
+    short = site.client.get(path, headers=takes)
+    assert "Content-Encoding" not in short.headers, "two braces are not worth it"
+    for _ in range(5):
+        on_photos(site, event_id, 1)
+    plain = site.client.get(path, headers=site.token())
+    packed = site.client.get(path, headers=takes)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.data) == packed.content_length < len(plain.data) / 2
+    assert json.loads(gzip.decompress(packed.data)) == plain.get_json()
+    assert "Accept-Encoding" in plain.headers["Vary"]
+    assert "Content-Encoding" not in plain.headers
+    assert (
+        "Content-Encoding" not in site.client.get(path, headers=site.token() | {"Accept-Encoding": "gzip;q=0"}).headers
+    )
+    for answer in (plain, packed):
+        again = site.client.get(path, headers=takes | {"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
 
 
 # ---------------------------------------------------------------- the list of events

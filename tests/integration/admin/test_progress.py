@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from functions.admin.problems import not_found
 from functions.admin.progress import Progress, stream
+from local.processes import answers
 from shared.database import Connection
 from shared.errors import Retryable
 from tests.arrange import cluster_job, detect_job, event, face, member, person, photo
-from tests.integration.admin.conftest import AdminSite
+from tests.integration.admin.conftest import SECRET, AdminSite
+from tests.integration.end_to_end.whole_cloud import wait_until
 
+ROOT = Path(__file__).resolve().parents[3]
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -162,7 +172,7 @@ def at(done: int) -> Progress:
 def events(look: Callable[[], Progress], clock: Clock) -> list[tuple[float, str]]:
     """What a stream says, and when."""
     began = clock.now()
-    return [(clock.now() - began, text) for text in stream(at(0), look, clock.wait, clock.now)]
+    return [(clock.now() - began, text) for text in stream(at(0), look, clock.wait, clock.now, lambda: False)]
 
 
 def test_a_stream_tells_the_state_once_and_then_only_what_changed() -> None:
@@ -198,6 +208,53 @@ def test_a_stream_outlasts_a_database_that_is_away_and_ends_when_the_right_to_lo
     assert answers == [at(2)]
 
 
+def test_a_stream_ends_when_the_server_is_told_to_stop() -> None:
+    stopping = iter([False, False, True])
+    said = list(stream(at(0), lambda: at(1), Clock().wait, Clock().now, lambda: next(stopping)))
+    assert [text.count("event: progress") for text in said] == [1, 1]
+
+
+def test_a_server_stops_at_once_though_somebody_follows(site: AdminSite, database_url: str, tmp_path: Path) -> None:
+    event_id = event(site.connection)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    surroundings = {
+        "DATABASE_URL": database_url,
+        "DERIVED_BUCKET": "derived",
+        "GOOGLE_CLOUD_PROJECT": "project",
+        "JWT_SECRET": SECRET,
+        "NO_PROXY": "127.0.0.1",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
+        "THREADS": "4",
+    }
+    source = str(ROOT / "functions" / "admin" / "main.py")
+    command = [sys.executable, "-m", "local.function_server", "--target", "main", "--source", source]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=ROOT,
+            env={**os.environ, **surroundings},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/healthz"), "admin answers", 60)
+        headers = site.token() | STREAM
+        with httpx.stream("GET", f"{url}/event/{event_id}/progress", headers=headers, trust_env=False) as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith("retry: ")
+            began = time.monotonic()
+            server.terminate()
+            assert server.wait(20) == 0
+            # It waits for a request that may be on its way on a connection that is kept (gunicorn's linger).
+            assert time.monotonic() - began < 4
+            assert "event: progress" in list(lines)
+    finally:
+        server.kill()
+
+
 def test_the_stream_follows_the_database_and_holds_no_connection_meanwhile(
     site: AdminSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +274,7 @@ def test_the_stream_follows_the_database_and_holds_no_connection_meanwhile(
         if len(waits) == 2:
             detect_job(site.connection, event_id, media_id, status="completed")
 
-    monkeypatch.setattr("functions.admin.progress.sleep", wait)
+    monkeypatch.setattr("functions.admin.progress.pause", wait)
     answer = site.client.get(f"/event/{event_id}/progress", headers=site.token() | STREAM, buffered=False)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from local.migrate import migrate
 from local.postgres import database_url as url_of
 from shared.database import Connection
-from tests.arrange import member
+from tests.arrange import member, photo
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.integration.admin.party import Party, arrange_party, everything
 
@@ -255,6 +255,24 @@ def test_a_member_sees_what_concerns_them_and_changes_nothing(site: AdminSite, p
             statement = sql.SQL("UPDATE {} SET {} = DEFAULT").format(sql.Identifier(table), sql.Identifier(column))
             assert not changed(site.connection, party.member, statement), f"{table}.{column}"
         assert not changed(site.connection, party.member, sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+
+
+def test_a_member_who_is_tagged_by_a_confirmed_suggestion_sees_the_photo(site: AdminSite, party: Party) -> None:
+    """By row level security alone: whatever a tag came from, somebody said so."""
+    for source, tagged in (("suggested", party.member), ("manual", party.stranger)):
+        media_id = photo(site.connection, party.event_id)
+        with site.connection.transaction():
+            if tagged == party.stranger:
+                site.connection.execute("INSERT INTO users (id) VALUES (%s)", (tagged,))
+            site.connection.execute(
+                "INSERT INTO media_tags (media_id, tagged_user_id, source) VALUES (%s, %s, %s)",
+                (media_id, tagged, source),
+            )
+        with as_user(site.connection, tagged) as request:
+            shown = request.execute("SELECT id FROM media WHERE id = %s", (media_id,)).fetchall()
+            told = request.execute("SELECT source FROM media_tags WHERE media_id = %s", (media_id,)).fetchall()
+        belongs = tagged == party.member
+        assert (len(shown), len(told)) == ((1, 1) if belongs else (0, 0)), source
 
 
 # ---------------------------------------------------------------- the role

@@ -60,7 +60,8 @@ def cases_of(operation: schemathesis.APIOperation[Any, Any, Any, Any]) -> st.Sea
 def test_no_made_up_request_gets_an_answer_that_is_not_documented(
     site: AdminSite, party: Party, who: str | None, least: int
 ) -> None:
-    headers = site.token(getattr(party, who)) if who else {}
+    # As it is: the library's client asks for compressed answers, and does not unpack them.
+    headers = {"Accept-Encoding": "identity", **(site.token(getattr(party, who)) if who else {})}
     ids = {name: str(found) if isinstance(found, UUID) else found for name, found in party.ids.items()}
     schema = schemathesis.openapi.from_wsgi("/openapi.json", site.admin.site)
     called: set[str] = set()

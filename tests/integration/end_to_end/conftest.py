@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +12,6 @@ from tests.integration.end_to_end.whole_cloud import Event, Outcome, options, ru
 from tests.integration.local.small_cloud import state_directory
 
 _PHOTOS = 24
-
-
-@pytest.fixture(autouse=True, scope="session")
-def environment() -> Iterator[None]:
-    """The host app sets STORAGE_EMULATOR_HOST for its process; the tests after these find what was there before."""
-    before = os.environ.get("STORAGE_EMULATOR_HOST")
-    yield
-    os.environ.pop("STORAGE_EMULATOR_HOST", None)
-    if before is not None:
-        os.environ["STORAGE_EMULATOR_HOST"] = before
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 
 from functions.detect.boxes import Box, box_iou
 from local.cloud import Cloud
+from local.host import storage_client
 from tests.integration.end_to_end.test_invitation import mail_to
 from tests.integration.end_to_end.whole_cloud import Event, options, running_cloud, wait_until
 from tests.integration.local.small_cloud import state_directory
@@ -203,7 +204,7 @@ def test_a_guest_who_is_forgotten_leaves_no_trace_and_does_not_come_back(
     event.upload()
     event.wait_until_settled()
     guest = guest_of(cloud, event, admin)
-    client = storage.Client(project=cloud.addresses.project)
+    client = storage_client(cloud.addresses)
     buckets = (cloud.addresses.derived_bucket, cloud.addresses.photos_bucket)
     directory = cloud._state.directory
     token = invite_and_accept(cloud, guest)
@@ -301,7 +302,7 @@ def test_an_archived_event_keeps_what_people_said_and_nothing_biometric(
         return [(receipt["reason"], receipt["thumbnails"]) for receipt in receipts] == [("archive", "erased")]
 
     wait_until(is_erased, "the thumbnails are erased")
-    client = storage.Client(project=cloud.addresses.project)
+    client = storage_client(cloud.addresses)
     assert list(client.list_blobs(cloud.addresses.derived_bucket, prefix=f"events/{event.event_id}/")) == []
     left = event.rows(
         "SELECT count(embedding) + count(landmarks) + count(thumbnail_object) AS n FROM faces WHERE event_id = %s",

@@ -16,10 +16,9 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from local.cloud import Cloud, CloudOptions, Function
+from local.host import storage_client
 from local.postgres import data_directory
 from local.processes import ProcessFailedError
 from local.state import Addresses, AlreadyRunningError, running
@@ -29,15 +28,6 @@ from tests.integration.local.small_cloud import publish, recorded, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PARTS = ("postgres", "broker", "storage", "callback")
-
-
-def storage_client(addresses: Addresses) -> storage.Client:
-    """A client of the emulated storage."""
-    return storage.Client(
-        project=addresses.project,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": addresses.storage_url},
-    )
 
 
 @pytest.fixture
