@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from functools import cached_property
 from typing import Protocol
 
+import google_crc32c
 import requests
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import TransportError
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption
 
 from shared.errors import Permanent, Retryable, TrombiError
 
 _TIMEOUT_SECONDS = 60.0
-_AWAY = (GoogleAPIError, TransportError, requests.exceptions.RequestException)
+# DataCorruption: what came is not what is stored, so that another try may well bring it.
+_AWAY = (GoogleAPIError, TransportError, requests.exceptions.RequestException, ConnectionError, DataCorruption)
+
+
+class _TooLargeError(Exception):
+    """More than was allowed."""
+
+
+class _Bounded(io.BytesIO):
+    """Takes at most ``most`` bytes; more raise `_TooLargeError`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # only bytes are written here
+        if self.tell() + len(data) > self._most:
+            raise _TooLargeError
+        return super().write(data)
 
 
 class ObjectMissing(TrombiError):
@@ -71,22 +93,31 @@ class CloudStorage:
         return int(blob.generation)
 
     def read(self, bucket: str, name: str, generation: int, *, max_bytes: int) -> bytes:
-        """See `ObjectStore`. Reads one byte more than allowed rather than ask for the size first."""
+        """See `ObjectStore`. What differs from the object's stored checksum is not returned but Retryable.
+
+        Asked for whole and broken off when it is too large: Cloud Storage tells no checksum with a range of bytes.
+        """
         blob = self._client.bucket(bucket).blob(name, generation=generation)
+        content = _Bounded(max_bytes)
         try:
-            data: bytes = blob.download_as_bytes(end=max_bytes, timeout=_TIMEOUT_SECONDS)
+            blob.download_to_file(content, timeout=_TIMEOUT_SECONDS)
+            if blob.crc32c is None:
+                # The answer that ended a download, once it was broken off and taken up again, is for a range.
+                blob.reload(timeout=_TIMEOUT_SECONDS)
+        except _TooLargeError:
+            code, reason = "too_large", f"the file has more than {max_bytes // 2**20} MiB; upload a smaller one"
+            raise Permanent(code, reason) from None
         except NotFound:
             message = f"there is no such object at generation {generation}"
             raise ObjectMissing(message) from None
-        except GoogleAPIError as error:
-            if getattr(error, "code", None) == requests.codes.requested_range_not_satisfiable:
-                return b""  # an empty object has no first byte to ask for
-            raise _retryable(error) from error
         except _AWAY as error:
             raise _retryable(error) from error
-        if len(data) > max_bytes:
-            code, reason = "too_large", f"the file has more than {max_bytes // 2**20} MiB; upload a smaller one"
-            raise Permanent(code, reason)
+        data = content.getvalue()
+        # The library checks a download that came in one piece only. What is stored compressed comes here expanded, and
+        # its checksum is not this one; gzip has one of its own.
+        if blob.content_encoding is None and blob.crc32c not in (None, _crc32c(data)):
+            message = "the object came damaged: its checksum is not the stored one"
+            raise Retryable(message)
         return data
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
@@ -113,6 +144,12 @@ class CloudStorage:
         except _AWAY as error:
             raise _retryable(error) from error
         return deleted
+
+
+def _crc32c(data: bytes) -> str:
+    """The CRC32C as Cloud Storage writes it: base64 of four bytes, the highest first."""
+    checksum: int = google_crc32c.value(data)
+    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
 
 
 def _retryable(error: Exception) -> Retryable:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -16,7 +17,12 @@ from local.processes import Supervisor
 from local.state import State
 from shared.database import Connection, Database
 from tests.databases import Databases
+from tests.examples import USUAL, examples
 from tests.not_run import MARK
+
+if examples(USUAL) != USUAL:
+    hypothesis.settings.register_profile("more examples", max_examples=examples(USUAL))
+    hypothesis.settings.load_profile("more examples")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from shared.errors import Permanent, Retryable
 from shared.storage import CloudStorage, ObjectMissing, ObjectStore
 from tests.contract.bus_implementations import PROJECT, SMALL, running
 from tests.fakes import MemoryObjects
+from tests.faults.storage_proxy import DAMAGES, StorageProxy
 
 BUCKET = "contract-bucket"
 _numbers = itertools.count(1)
@@ -164,3 +166,61 @@ def test_a_store_that_is_away_is_tried_again(away: ObjectStore) -> None:
         away.write(BUCKET, "a", b"abc", content_type="image/jpeg")
     with pytest.raises(Retryable):
         away.delete_prefix(BUCKET, "a")
+
+
+# ------------------------------------------------------------ what comes over the wire
+
+
+@pytest.fixture
+def proxy(emulator_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageProxy]:
+    """Stands between the adapter and the emulator, and damages what it is asked to."""
+    opened = StorageProxy()
+    opened.upstream = emulator_url
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("shared.storage._TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("google.cloud.storage.retry.DEFAULT_RETRY._timeout", 0.5)
+    monkeypatch.setattr("google.cloud.storage.retry.DEFAULT_RETRY._initial", 0.05)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def distant(proxy: StorageProxy) -> Iterator[CloudStorage]:
+    """Cloud Storage behind the proxy."""
+    store = CloudStorage(PROJECT)
+    yield store
+    store._client.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_was_damaged_on_its_way_is_read_right_or_tried_again(
+    proxy: StorageProxy, distant: CloudStorage, folder: str, damage: str
+) -> None:
+    data = bytes(range(256)) * 300
+    generation = write(distant, f"{folder}/photo.jpg", data)
+    refusals = []
+    for seed in range(6):
+        with proxy.damage(seed, [damage], most_each=1):
+            try:
+                assert distant.read(BUCKET, f"{folder}/photo.jpg", generation, max_bytes=10**6) == data
+            except Retryable as refusal:
+                refusals.append(str(refusal))
+            assert proxy.done[damage] == 1
+    if damage == "flipped":
+        assert refusals == ["the bucket is away or busy (DataCorruption)"] * 6
+    if damage == "flipped and cut":
+        # The library checks no download that it had to take up again.
+        assert refusals == ["the object came damaged: its checksum is not the stored one"] * 6
+    assert distant.read(BUCKET, f"{folder}/photo.jpg", generation, max_bytes=10**6) == data
+
+
+def test_an_object_that_is_stored_compressed_is_read_as_it_was(
+    proxy: StorageProxy, distant: CloudStorage, folder: str
+) -> None:
+    blob = distant._client.bucket(BUCKET).blob(f"{folder}/photo.jpg")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress(b"abc" * 1000), content_type="image/jpeg")
+    assert distant.read(BUCKET, blob.name, blob.generation, max_bytes=3000) == b"abc" * 1000
+    with pytest.raises(Permanent):
+        distant.read(BUCKET, blob.name, blob.generation, max_bytes=2999)

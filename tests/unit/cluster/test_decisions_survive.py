@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from functions.cluster.face_rules import group_faces
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
+from tests.examples import examples
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit
 
 EVENT_ID = UUID("0d8f6e0e-8f6c-4f0b-8c3e-2f2b6a3a7c11")
@@ -180,7 +181,7 @@ def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
 
 @pytest.mark.parametrize("scenario", ["wedding", "crowd", "siblings"])
 @given(seed=st.integers(0, 10_000), data=st.data())
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 def test_fifty_decisions_survive_twenty_clusterings(scenario: str, seed: int, data: st.DataObject) -> None:
     event = simulate(replace(SCENARIOS[scenario], faces=400), seed % 7)
     organiser = Organiser(event, np.random.default_rng(seed))

@@ -22,6 +22,7 @@ from functions.cluster.face_rules import (
 from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from functions.cluster.states import FaceState
+from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 
 PLAIN = DEFAULTS.without_rules()
@@ -117,7 +118,7 @@ def test_as_many_faces_as_rows_or_nothing() -> None:
 
 
 @given(seed=st.integers(0, 1000), shuffle=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=examples(10), deadline=None, derandomize=True)
 def test_the_order_of_the_faces_does_not_matter(seed: int, shuffle: int) -> None:
     event = simulate(replace(SCENARIOS["groups"], faces=150, hard=0.2), seed)
     order = np.random.default_rng(shuffle).permutation(150)

@@ -19,6 +19,7 @@ from functions.cluster import all_pairs, blocked_tree, flood
 from functions.cluster.block_runner import ThreadRunner
 from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster, label_tree, relabelled
 from functions.cluster.spanning_tree import SpanningTree, minimum_spanning_tree
+from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 from tests.unit.cluster.hdbscan_reference import (
     Embeddings,
@@ -158,7 +159,7 @@ def test_with_two_samples_hdbscan_as_it_comes_is_as_far_from_us_as_from_itself()
 
 @pytest.mark.parametrize("make", WITHOUT_EXACT_TIES + WITH_EXACT_TIES, ids=named)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 150))
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=examples(10), deadline=None, derandomize=True)
 def test_the_order_of_the_rows_does_not_matter(make: Make, seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     embeddings = make(rng, count)
@@ -176,7 +177,7 @@ def test_the_order_of_the_rows_does_not_matter(make: Make, seed: int, count: int
     dimensions=st.integers(1, 40),
     min_samples=st.integers(1, 5),
 )
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=examples(8), deadline=None, derandomize=True)
 def test_blocks_of_any_size_give_the_very_same_tree(
     make: Make, seed: int, count: int, block_rows: int, dimensions: int, min_samples: int
 ) -> None:
