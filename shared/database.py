@@ -16,6 +16,8 @@ from shared.errors import Retryable
 
 Connection = psycopg.Connection[DictRow]
 
+# A database that nobody answers for any more is noticed within a minute, not when the system gives the connection up.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # A transaction that waits longer than this for a lock is tried again by the bus instead.
 _LOCK_TIMEOUT = "10s"
 _POOL_TIMEOUT_SECONDS = 10.0
@@ -43,7 +45,7 @@ class Database:
             timeout=_POOL_TIMEOUT_SECONDS,
             # A pooler between us and Postgres (Supabase, pgbouncer) may hand each transaction another session,
             # where a statement prepared before does not exist.
-            kwargs={"row_factory": dict_row, "prepare_threshold": None},
+            kwargs={"row_factory": dict_row, "prepare_threshold": None, **_KEEPALIVE},
             configure=_configure,
             check=ConnectionPool.check_connection,
             open=True,
