@@ -49,9 +49,10 @@ screenshots: setup browser ## the web page's main states into docs/images; every
 	@$(BIN)/python -m tests.browser.screenshots
 
 # In the order of the folders: reordered, the few tests that take minutes would come last and wait for each other.
+# Three at a time, for two processors: the tests of the bus and of whole clouds wait more than they compute.
 test: setup ## everything that is checked; ends with what could not run here
 	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

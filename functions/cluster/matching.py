@@ -26,11 +26,13 @@ Pair = tuple[int, int]
 class Standing:
     """What holds before the run, by face and by person.
 
-    ``person``: int64[n], the person each face is in, or -1. ``anchored``: bool[n], faces that stay where they are.
-    ``held``: bool[p], persons that are linked, invited or ignored. ``joined``: bool[p], persons that a human merged
-    from several. ``apart``: pairs of persons (smaller number first) that a human told apart.
+    ``photo``: int64[n], a number for the photo each face is in. ``person``: int64[n], the person each face is in, or
+    -1. ``anchored``: bool[n], faces that stay where they are. ``held``: bool[p], persons that are linked, invited or
+    ignored. ``joined``: bool[p], persons that a human merged from several. ``apart``: pairs of persons (smaller number
+    first) that a human told apart.
     """
 
+    photo: Ints
     person: Ints
     anchored: NDArray[np.bool_]
     held: NDArray[np.bool_]
@@ -61,7 +63,7 @@ def match_groups(
     A group with anchored faces is their person. The others are matched one-to-one to the persons left over, so that
     as many faces as possible stay where they are (``min_overlap`` is the part of the smaller side they must share);
     a fragment most of whose faces come from one person stays with it while it is like the rest of that person (the
-    cosine of their means is at least ``fragment_similarity``); the others are new persons.
+    cosine of their means is at least ``fragment_similarity``) and in no photo with it; the others are new persons.
     """
     group, owner = _split_by_owners(embeddings, labels, standing)
     person_count = standing.held.shape[0]
@@ -175,8 +177,8 @@ def _keep_fragments(
     """A group without a person, at least half of whose faces come from one person, stays with that one (in place).
 
     So a person that HDBSCAN breaks in two stays whole, and taking it apart is for humans. But two people whom an early
-    run, with few faces to go by, took for one are told apart as soon as HDBSCAN can: their means are not alike. What a
-    human merged stays together whatever it looks like.
+    run, with few faces to go by, took for one are told apart as soon as HDBSCAN can: their means are not alike, or both
+    are in one photo. What a human merged stays together whatever it looks like.
     """
     group_sizes = np.bincount(group[group != NOBODY])
     means = centroids(embeddings, group, person.shape[0])
@@ -186,6 +188,7 @@ def _keep_fragments(
             _, origin, faces = shares[shares[:, 2].argmax()]
             rest = np.flatnonzero(person == origin)
             likeness = float((means[rest] @ means[orphan]).max(initial=-1.0))
-            is_alike = standing.joined[origin] or not rest.size or likeness >= fragment_similarity
-            if not standing.held[origin] and 2 * faces >= group_sizes[orphan] and is_alike:
+            meets = np.intersect1d(standing.photo[group == orphan], standing.photo[np.isin(group, rest)]).size > 0
+            is_one = standing.joined[origin] or not rest.size or (likeness >= fragment_similarity and not meets)
+            if not standing.held[origin] and 2 * faces >= group_sizes[orphan] and is_one:
                 person[orphan] = origin

@@ -104,6 +104,8 @@ class _Board:
             dtype=bool,
         )
         self.apart = self._persons_apart()
+        numbers = {media_id: number for number, media_id in enumerate(dict.fromkeys(face.media_id for face in faces))}
+        self.photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
 
     def _standing_person(self, face: FaceState, index: int) -> UUID | None:
         """The surviving person a face is in; a rejection counts unless a human placed the face there after all."""
@@ -126,6 +128,7 @@ class _Board:
         people = self.live + self.created
         number = {person: index for index, person in enumerate(people)}
         standing = Standing(
+            photo=self.photo,
             person=np.array([NOBODY if person is None else number[person] for person in self.current], dtype=np.int64),
             anchored=self.anchored & np.array([person is not None for person in self.current], dtype=bool),
             held=np.array([person in self.held for person in people], dtype=bool),

@@ -136,9 +136,9 @@ def test_asking_again_costs_neither_bucket_nor_decoder(site: AdminSite) -> None:
 
 def test_a_photo_is_for_organisers_and_for_who_is_tagged_in_it(site: AdminSite) -> None:
     event_id, other = event(site.connection), event(site.connection)
-    tagged, suggested, guest = (member(site.connection, event_id) for _ in range(3))
+    tagged, accepted, guest = (member(site.connection, event_id) for _ in range(3))
     media_id = uploaded(site, event_id, encode(card(), "PNG"))
-    for user_id, source in ((tagged, "face_clustering"), (suggested, "suggested")):
+    for user_id, source in ((tagged, "face_clustering"), (accepted, "suggested")):
         site.connection.execute(
             "INSERT INTO media_tags (media_id, tagged_user_id, source) VALUES (%s, %s, %s)",
             (media_id, user_id, source),
@@ -148,14 +148,14 @@ def test_a_photo_is_for_organisers_and_for_who_is_tagged_in_it(site: AdminSite) 
         for name, user_id in {
             "organiser": member(site.connection, event_id, "organizer"),
             "tagged": tagged,
-            "suggested": suggested,
+            "accepted": accepted,
             "guest": guest,
             "owner of another event": member(site.connection, other, "owner"),
         }.items()
     }
-    assert seen == {"organiser": 200, "tagged": 200, "suggested": 404, "guest": 404, "owner of another event": 404}
+    assert seen == {"organiser": 200, "tagged": 200, "accepted": 200, "guest": 404, "owner of another event": 404}
     counted = site.connection.execute("SELECT what, subject_id, reads FROM biometric_reads").fetchall()
-    assert [(row["what"], row["subject_id"], row["reads"]) for row in counted] == [("photo", media_id, 1)] * 2
+    assert [(row["what"], row["subject_id"], row["reads"]) for row in counted] == [("photo", media_id, 1)] * 3
 
 
 def test_photos_are_decoded_a_few_at_a_time_and_the_others_wait_or_are_told_to(

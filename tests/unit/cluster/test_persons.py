@@ -127,6 +127,23 @@ def test_two_people_whom_an_early_run_took_for_one_are_told_apart_later() -> Non
     )
 
 
+def test_look_alikes_whom_an_early_run_took_for_one_are_told_apart_once_they_are_in_one_photo() -> None:
+    event = SmallEvent()
+    event.person("twins")
+    for number in range(3):
+        event.face(f"a{number}", 0, blend=2, label=0, person="twins")
+        event.face(f"b{number}", 1, blend=2, label=1, person="twins")
+    alone = event.plan()
+    assert alone.assignments == {}, "as a person that HDBSCAN breaks in two"
+    event.face("a3", 0, blend=2, label=0, photo="both")
+    event.face("b3", 1, blend=2, label=1, photo="both")
+    event.run()
+    of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(4)} for who in "ab")
+    assert len(of_one) == len(of_other) == 1
+    assert of_one.isdisjoint(of_other | {None})
+    assert None not in of_other
+
+
 def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
     event = SmallEvent()
     event.person("anna")
