@@ -40,7 +40,7 @@ from functions.cluster.states import FaceState
 from tests.simulated_events import Scenario, simulate
 
 SIZES = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-"""200,000 by ``--sizes 200000 --methods trombi``: five minutes."""
+"""200,000 by ``--sizes 200000 --methods trombi``: four minutes."""
 LARGEST_FOR_MATRIX = 20_000
 """hdbscan and sklearn hold several n x n matrices of float64: 9 GB here."""
 
