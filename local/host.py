@@ -62,7 +62,7 @@ _ANNOUNCE = "INSERT INTO media (id, event_id, bucket, object_name) VALUES (%s, %
 _PROGRESS = """
 WITH latest AS (
     SELECT DISTINCT ON (media.id) media.id, ml_jobs.status
-    FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
+    FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids[1] = media.id
     WHERE media.event_id = %(event_id)s AND media.deleted_generation < coalesce(media.object_generation, 1)
     ORDER BY media.id, ml_jobs.created_at DESC
 )
@@ -81,7 +81,7 @@ FROM latest
 _JOBS = """
 SELECT DISTINCT ON (media.id) media.id AS media_id, ml_jobs.status, ml_jobs.error,
     ml_jobs.result ->> 'skipped' AS skipped
-FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id]
+FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids[1] = media.id
 WHERE media.event_id = %s ORDER BY media.id, ml_jobs.created_at DESC
 """
 _FACES = """
