@@ -21,6 +21,10 @@ CAP = replace(PLAIN, max_distance=DEFAULTS.max_distance)
 SPLIT = replace(CAP, conflict_similarity=DEFAULTS.conflict_similarity)
 JOIN = replace(SPLIT, join_similarity=DEFAULTS.join_similarity)
 
+WIDER_CAP = replace(PLAIN, max_distance=0.65)
+ONE_FOR_ALL = replace(DEFAULTS, max_distance=0.65, conflict_similarity=None, join_evidence=0.0)
+"""The same likeness asked by clusters of all sizes, and nobody split: what this project set out from."""
+
 ROWS: dict[str, ClusterParameters] = {
     "HDBSCAN 3/2/0.4": PLAIN,
     "+ cap": CAP,
@@ -31,6 +35,8 @@ ROWS: dict[str, ClusterParameters] = {
     "all but split": replace(DEFAULTS, conflict_similarity=None),
     "all but join": replace(DEFAULTS, join_similarity=None),
     "all but the margin of join": replace(DEFAULTS, join_margin=0.0),
+    "to beat in purity: cap at .65": WIDER_CAP,
+    "to beat in F: cap at .65, join at .35, pairs": ONE_FOR_ALL,
 }
 
 

@@ -7,14 +7,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.block_runner import Pair, block_bounds, in_parallel, in_shares, scratch
+from functions.cluster.block_runner import Pair, block_bounds, in_parallel, scratch
 from functions.cluster.hdbscan_tree import dense_spanning_tree
-from functions.cluster.stretches import mark_between, mark_within
+from functions.cluster.stretches import Stretches
 
 Number = TypeVar("Number", np.float32, np.float64)
 
 SHARE_ROWS = 256
 """Rows worth a thread of their own."""
+
+CACHED_ROWS = 128
+"""Rows of a matrix that a processor's own cache holds."""
 
 BANDS = 4
 """Bands of rows that the products are computed in. More would leave out more of what is mirrored, in smaller and slower
@@ -22,6 +25,9 @@ pieces."""
 
 NEVER = -9.0
 """Less than any product of unit rows."""
+
+ITSELF = -99.0
+"""Less than any other product: a row is no neighbour of its own."""
 
 
 def all_products(rows: NDArray[Number]) -> NDArray[Number]:
@@ -50,11 +56,9 @@ def light_pairs(
     one of 0; where there are fewer others, all pairs of the row are light); ``slack`` is twice what a
     product may differ from the true one.
     """
-    np.fill_diagonal(products, NEVER)
+    np.fill_diagonal(products, ITSELF)
     core = _core(products, wanted)
     weights = scratch("weights", products.shape, np.float64)
-    arranged = scratch(f"arranged, {products.dtype}", products.shape, products.dtype.type).ravel()
-    light = scratch("light", products.shape, np.bool_)
 
     def weigh(begin: int, end: int) -> None:
         share = products[begin:end]
@@ -62,24 +66,29 @@ def light_pairs(
         np.minimum(share, core, out=share)
         np.subtract(1.0, share, out=weights[begin:end])
 
-    in_shares(weigh, core.size, SHARE_ROWS)
+    in_parallel(weigh, block_bounds(core.size, CACHED_ROWS))
     order, _, heights = dense_spanning_tree(weights)
-    gap: NDArray[Number] = (heights + slack).astype(products.dtype)
+    place = np.empty(order.size, dtype=np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    needed = Stretches.of((1.0 - heights - slack).astype(products.dtype))
+    found: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
 
-    def mark(begin: int, end: int) -> None:
-        """Mark the light pairs of a band of the chain with itself and with all that comes later."""
-        # The core distances in it do no harm: no bottleneck of a row is below its own.
-        band = arranged[begin * core.size :][: (end - begin) * (core.size - begin)].reshape(end - begin, -1)
-        products[order[begin:end]].take(order[begin:], axis=1, out=band, mode="clip")
-        itself = end - begin
-        light[begin:end, :begin] = False
-        mark_within(band[:, :itself], gap[begin : end - 1], light[begin:end, begin:end])
-        if end < core.size:
-            mark_between(band[:, itself:], gap[begin : end - 1], gap[end - 1], gap[end:], light[begin:end, end:])
+    def find(begin: int, end: int) -> None:
+        """The light pairs of a band of rows with all that come later."""
+        # Most products are less than any bottleneck asks for.
+        near = np.flatnonzero(products[begin:end, begin:] >= needed.least).astype(np.int32)
+        one, other = np.divmod(near, np.int32(order.size - begin))
+        one += np.int32(begin)
+        other += np.int32(begin)
+        here, there = place.take(one), place.take(other)
+        asked = needed.between(np.minimum(here, there), np.maximum(here, there))
+        # The core distances in the products do no harm: no bottleneck of a row is below its own.
+        light = np.flatnonzero((products.take(one * np.int32(order.size) + other) >= asked) & (one < other))
+        found[begin] = one[light], other[light]
 
-    in_parallel(mark, _bands(core.size))
-    one, other = np.divmod(np.flatnonzero(light), order.size)
-    return order[one], order[other]
+    in_parallel(find, _bands(order.size))
+    left, right = zip(*(found[begin] for begin in sorted(found)), strict=True)
+    return np.concatenate(left, dtype=np.int64), np.concatenate(right, dtype=np.int64)
 
 
 def _bands(count: int) -> list[Pair]:

@@ -89,7 +89,7 @@ def checked_embeddings(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         message = f"embeddings must be a matrix [n, d], not an array of shape {rows.shape}"
         raise EmbeddingsRefusedError(message)
     rows = np.ascontiguousarray(rows, dtype=np.float32)
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    lengths = np.sqrt(np.vecdot(rows, rows))
     _refuse_rows(~np.isfinite(lengths), "hold NaN or infinite values")
     _refuse_rows(np.abs(lengths - 1.0) > NORM_TOLERANCE, "are not of length 1 (normalise them first)")
     return rows

@@ -29,8 +29,8 @@ MOST_BLOCK_ROWS = 1300
 FEWEST_BLOCKS = 3
 
 ALL_PAIRS = 1400
-"""Rows whose whole similarity matrix is held: 8 MB of float32, and 16 MB of float64 for a moment. More are faster in
-blocks."""
+"""Rows whose whole similarity matrix is held, in 8 MB of float32 and 16 MB of float64. It is the faster way up to 3,000
+rows, but each thread would keep 110 MB for it."""
 
 SCOUT_DIMENSIONS = 48
 """Directions the scout looks along; fewer make it faster and its bounds looser."""
@@ -123,7 +123,8 @@ def _distinct(
         new[place + 1] = not np.array_equal(embeddings[order[place]], embeddings[order[place + 1]])
     kind = np.empty(order.size, dtype=np.int64)
     kind[order] = np.cumsum(new) - 1
-    _, first, copies = np.unique(kind, return_index=True, return_counts=True)
+    heads = np.flatnonzero(new)
+    first, copies = order[heads], np.diff(heads, append=order.size)
     ascending = np.argsort(first)
     return first[ascending], kind, copies[ascending]
 

@@ -37,7 +37,7 @@ def spanning_forest(
     graph = csr_array((rank + 1.0, (low, high)), shape=(size, size))
     by_rank = np.empty(rank.size, dtype=np.int64)
     by_rank[rank] = np.arange(rank.size)
-    return by_rank[np.sort(sparse_spanning_tree(graph).data).astype(np.int64) - 1]
+    return by_rank[np.sort(sparse_spanning_tree(graph, overwrite=True).data).astype(np.int64) - 1]
 
 
 def chain_of_tree(left: NDArray[np.integer], right: NDArray[np.integer], weight: NDArray[np.floating]) -> Chain:
