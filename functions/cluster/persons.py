@@ -93,7 +93,7 @@ class _Board:
         self.parameters = parameters
         self.survivor = {person.person_id: _survivor(person.person_id, self.before) for person in persons}
         self.live = [person.person_id for person in persons if person.status != "merged"]
-        self.created: list[UUID] = []
+        self.created: dict[UUID, None] = {}  # the new persons, in the order they were made
         self.held = {p.person_id for p in persons if p.status in ("linked", "invited", "ignored")}
         self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"}
         self.rejected = [{self.survivor.get(person) or person for person in face.rejected_person_ids} for face in faces]
@@ -125,7 +125,7 @@ class _Board:
 
     def play(self, labels: NDArray[np.int64]) -> bool:
         """One round of planning from where the faces are now; whether any face changed."""
-        people = self.live + self.created
+        people = [*self.live, *self.created]
         number = {person: index for index, person in enumerate(people)}
         standing = Standing(
             photo=self.photo,
@@ -162,16 +162,14 @@ class _Board:
         own = similarity_to_others(self.embeddings, sums, stands_for, target)
         stay = similarity_to_others(self.embeddings, sums, stands_for, standing.person)
         result = np.where(self.anchored, standing.person, NOBODY)
-        taken = {
-            (int(person), self.faces[row].media_id)
-            for row, person in enumerate(result)
-            if self.anchored[row] and person != NOBODY
-        }
+        photo = self.photo.tolist()
+        standing_still = np.flatnonzero(self.anchored & (result != NOBODY))
+        taken = {(int(result[row]), photo[row]) for row in standing_still}
         for row in np.argsort(-np.maximum(own, stay), kind="stable"):
             if self.anchored[row]:
                 continue
             for person in self._preferences(int(row), target, own, stay, standing, alive):
-                place = (person, self.faces[row].media_id)
+                place = (person, photo[row])
                 if place in taken or (person < len(people) and people[person] in self.rejected[row]):
                     continue
                 if person < len(people) and standing.held[person]:
@@ -217,7 +215,7 @@ class _Board:
         while person in self.before or person in self.created:
             seed = [*seed, person]
             person = self.new_id(seed)
-        self.created.append(person)
+        self.created[person] = None
         return person
 
     def plan(self) -> Plan:
