@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import flask
+import flask_openapi3.utils as openapi_utils
 import jwt
 import pytest
 from flask.testing import FlaskClient
@@ -104,6 +106,14 @@ def open_site(database_url: str, connection: Connection, **changed: Any) -> Iter
         yield AdminSite(app.test_client(), connection, admin, room, bus, objects)
     finally:
         database.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schemas_are_made_once() -> Iterator[None]:
+    """Most of the time that making the application takes goes to the document, which is the same for all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openapi_utils, "get_model_schema", cache(openapi_utils.get_model_schema))
+        yield
 
 
 @pytest.fixture

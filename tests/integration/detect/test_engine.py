@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 from functions.detect.boxes import Box, box_iou
 from functions.detect.engine import ENOUGH_TO_DETECT, MAX_EMBEDDING_BATCH, DetectedFace, DetectionResult, Engine
 from shared.decode import DecodedPhoto, decode
-from tests.pictures import SamplePicture, face_free_pictures, group_photo, labelled_photos, portraits
+from tests.pictures import LabelledPhotos, SamplePicture, face_free_pictures, group_photo, labelled_photos, portraits
 
 # What was done to the upright picture so that the EXIF tag's instruction brings it back.
 STORED_AS = {
@@ -286,16 +287,27 @@ def test_a_folder_that_is_no_pack_is_refused(mini_pack: Path, tmp_path: Path, co
 
 
 LABELLED = labelled_photos()
+of_labelled_photos = pytest.mark.parametrize(
+    "labelled", [LABELLED] if LABELLED else [], ids=["sitcom"] if LABELLED else []
+)
 
 
-@pytest.mark.parametrize("labelled", [LABELLED] if LABELLED else [], ids=["sitcom"] if LABELLED else [])
-def test_people_of_an_event_are_found_and_told_apart(engine: Engine, labelled: Any) -> None:
+@pytest.fixture(scope="module")
+def looked_at(engine: Engine) -> Callable[[Path], DetectionResult]:
+    """What is found in a photo as detect decodes it; each is looked at once."""
+    return cache(lambda path: engine.detect(decode(path.read_bytes(), enough=ENOUGH_TO_DETECT)))
+
+
+@of_labelled_photos
+def test_people_of_an_event_are_found_and_told_apart(
+    looked_at: Callable[[Path], DetectionResult], labelled: LabelledPhotos
+) -> None:
     found: list[tuple[str, npt.NDArray[np.float32]]] = []
     for path, person in labelled.singles.items():
-        (face,) = engine.detect(read(path)).faces
+        (face,) = looked_at(path).faces
         found.append((person, face.embedding))
     for path, people in labelled.groups.items():
-        faces = engine.detect(read(path)).faces
+        faces = looked_at(path).faces
         assert len(people) <= len(faces) <= len(people) + 1, f"{path.name}: the labelled people, perhaps an extra"
         if len(faces) == len(people):
             found += [(person, face.embedding) for person, face in zip(people, faces, strict=True)]
@@ -310,17 +322,21 @@ def test_people_of_an_event_are_found_and_told_apart(engine: Engine, labelled: A
     assert (names[similarity.argmax(axis=1)] == names).mean() >= 0.98, "everybody's nearest face is their own"
 
 
-@pytest.mark.parametrize("labelled", [LABELLED] if LABELLED else [], ids=["sitcom"] if LABELLED else [])
-def test_every_face_of_an_event_is_insightfaces_own(mini_pack: Path, engine: Engine, labelled: Any) -> None:
+@of_labelled_photos
+def test_the_faces_of_an_event_are_insightfaces_own(
+    mini_pack: Path, looked_at: Callable[[Path], DetectionResult], labelled: LabelledPhotos
+) -> None:
     analysis = FaceAnalysis(str(mini_pack), allowed_modules=["detection", "recognition"])
     analysis.prepare(ctx_id=0)
-    for path in [*labelled.singles, *labelled.groups]:
+    of_each_person = {person: path for path, person in labelled.singles.items()}
+    # All photos are compared by `make bench-detect`.
+    for path in [*of_each_person.values(), *labelled.groups]:
         picture = cv2.imread(str(path))
         assert picture is not None
         height, width = picture.shape[:2]
         theirs = _insightface(analysis, picture)
         # insightface takes a part of four of these faces for a face of its own, with a lower score.
-        for face in engine.detect(decode(path.read_bytes(), enough=ENOUGH_TO_DETECT)).faces:
+        for face in looked_at(path).faces:
             overlap, same = max(
                 ((box_iou(Box.from_corners(tuple(their.bbox), width, height), face.box), their) for their in theirs),
                 key=lambda pair: pair[0],
