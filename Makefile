@@ -52,7 +52,7 @@ screenshots: setup browser ## the web page's main states into docs/images; every
 # Three at a time, for two processors: the tests of the bus and of whole clouds wait more than they compute.
 test: setup ## everything that is checked; ends with what could not run here
 	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

@@ -6,10 +6,12 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from functions.detect import packs
 from local.postgres import postgres_process, remove_data
@@ -23,6 +25,24 @@ from tests.not_run import MARK
 if examples(USUAL) != USUAL:
     hypothesis.settings.register_profile("more examples", max_examples=examples(USUAL))
     hypothesis.settings.load_profile("more examples")
+
+
+_ONE_CLOUD = ("tests/browser/", "tests/integration/end_to_end/")
+"""Folders whose tests share a running cloud: one worker takes all of them, so that the cloud starts once."""
+
+
+class _ByCloud(LoadFileScheduling):  # type: ignore[misc] # its package says nothing of types
+    """A file is for one worker, and so is a folder with a cloud."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return next((folder for folder in _ONE_CLOUD if file.startswith(folder)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByCloud:
+    """Say which tests a worker takes together."""
+    return _ByCloud(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
