@@ -13,21 +13,15 @@ import numpy as np
 
 from functions.cluster.face_rules import group_faces
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
-from tests.clustering_quality import quality
+from tests.clustering_quality import CAPPED, ONE_FOR_ALL, PLAIN, WIDER_CAP, quality
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
 
-PLAIN = DEFAULTS.without_rules()
-CAP = replace(PLAIN, max_distance=DEFAULTS.max_distance)
-SPLIT = replace(CAP, conflict_similarity=DEFAULTS.conflict_similarity)
+SPLIT = replace(CAPPED, conflict_similarity=DEFAULTS.conflict_similarity)
 JOIN = replace(SPLIT, join_similarity=DEFAULTS.join_similarity)
-
-WIDER_CAP = replace(PLAIN, max_distance=0.65)
-ONE_FOR_ALL = replace(DEFAULTS, max_distance=0.65, conflict_similarity=None, join_evidence=0.0)
-"""The same likeness asked by clusters of all sizes, and nobody split: what this project set out from."""
 
 ROWS: dict[str, ClusterParameters] = {
     "HDBSCAN 3/2/0.4": PLAIN,
-    "+ cap": CAP,
+    "+ cap": CAPPED,
     "+ cap, split": SPLIT,
     "+ cap, split, join": JOIN,
     "+ cap, split, join, pairs (all)": DEFAULTS,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
+
+from functions.cluster.parameters import DEFAULTS
+
+PLAIN = DEFAULTS.without_rules()
+CAPPED = replace(PLAIN, max_distance=DEFAULTS.max_distance)
+WIDER_CAP = replace(PLAIN, max_distance=0.65)
+ONE_FOR_ALL = replace(DEFAULTS, max_distance=0.65, conflict_similarity=None, join_evidence=0.0)
+"""The same likeness asked by clusters of all sizes, and nobody split: what this project set out from."""
 
 
 @dataclass(frozen=True)

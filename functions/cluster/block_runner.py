@@ -103,7 +103,7 @@ def in_parallel(function: Callable[[int, int], None], shares: Sequence[Pair]) ->
 @cache
 def _helpers() -> ThreadPoolExecutor:
     """Threads that outlive a call: starting one takes a tenth of a millisecond."""
-    return ThreadPoolExecutor(max(1, available_processors() - 1), thread_name_prefix="cluster")
+    return ThreadPoolExecutor(available_processors() - 1, thread_name_prefix="cluster")
 
 
 def available_processors() -> int:

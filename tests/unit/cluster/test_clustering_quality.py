@@ -11,14 +11,10 @@ import pytest
 
 from functions.cluster.face_rules import group_faces
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
-from tests.clustering_quality import Quality, quality
+from tests.clustering_quality import CAPPED, ONE_FOR_ALL, PLAIN, WIDER_CAP, Quality, quality
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
 
 SEEDS = (0, 1)
-PLAIN = DEFAULTS.without_rules()
-CAPPED = replace(PLAIN, max_distance=DEFAULTS.max_distance)
-WIDER_CAP = replace(PLAIN, max_distance=0.65)
-ONE_FOR_ALL = replace(DEFAULTS, max_distance=0.65, conflict_similarity=None, join_evidence=0.0)
 
 LEAST_F = {"wedding": 0.981, "hard": 0.960, "crowd": 0.964, "siblings": 0.983, "groups": 0.975, "main siblings": 0.965}
 
