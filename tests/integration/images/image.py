@@ -39,8 +39,6 @@ class Image:
             found[name] = self.placed(value).replace("$PATH", "/usr/bin:/bin")
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        # The image's bytecode is made when it is built, all of it; here at the first start, what that needs.
-        found.pop("PYTHONDONTWRITEBYTECODE")
         return {**found, "HOME": str(home), **given}
 
     def placed(self, text: str) -> str:
