@@ -54,7 +54,8 @@ def configure_logging(function: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared_steps, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A line is one write, its end included: the lines of libraries, by a handler of their own, never come into it.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

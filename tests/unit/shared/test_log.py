@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,6 +64,22 @@ def test_the_entries_of_libraries_are_of_the_same_form(capsys: pytest.CaptureFix
     (line,) = capsys.readouterr().err.splitlines()
     entry = json.loads(line)
     assert (entry["severity"], entry["message"], entry["job_id"]) == ("WARNING", "retrying once", "j")
+
+
+def test_a_line_is_one_write_so_that_none_comes_into_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    with configured():
+        logger().info("ours")
+        logging.getLogger("library").warning("theirs")
+    assert [json.loads(text)["message"] for text in writes] == ["ours", "theirs"]
+    assert all(text.endswith("\n") for text in writes)
 
 
 @pytest.mark.parametrize(
