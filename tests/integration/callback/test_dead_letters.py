@@ -40,7 +40,7 @@ def upload(
     attributes = {
         "eventType": kind,
         "bucketId": "photos",
-        "objectId": f"events/{event_id}/{media_id}/a.jpg",
+        "objectId": f"events/{event_id}/{media_id}/photo.jpg",
         "objectGeneration": str(generation),
         "CloudPubSubDeadLetterSourceDeliveryCount": "10",
     }
@@ -256,7 +256,7 @@ def test_an_upload_that_no_function_has_heard_of_gets_its_job(callback: Callback
     assert (row["status"], row["object_generation"], row["attempts"]) == ("pending", 7, 0)
     (known,) = rows(callback.connection, "media")
     assert (known["id"], known["event_id"], known["object_generation"]) == (media_id, event_id, 7)
-    assert (known["bucket"], known["object_name"]) == ("photos", f"events/{event_id}/{media_id}/a.jpg")
+    assert (known["bucket"], known["object_name"]) == ("photos", f"events/{event_id}/{media_id}/photo.jpg")
     callback.sweep().tick()
     assert requests(callback) == [DetectRequested(job_id=row["id"], run=1, event_id=event_id, media_id=media_id)]
 

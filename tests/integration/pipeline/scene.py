@@ -55,7 +55,19 @@ class RecordingPublisher:
         self._steps.take("after publish")
 
     def finished(self) -> list[JobFinished]:
-        return [JobFinished.parse(data, attributes) for topic, data, attributes in self.messages]
+        return [
+            JobFinished.parse(data, attributes)
+            for topic, data, attributes in self.messages
+            if topic == JobFinished.topic
+        ]
+
+    def requests(self) -> list[DetectRequested]:
+        """What detection is asked for."""
+        return [
+            DetectRequested.parse(data, attributes)
+            for topic, data, attributes in self.messages
+            if topic == DetectRequested.topic
+        ]
 
 
 class WatchedStore(CloudStorage):
@@ -217,6 +229,7 @@ class Scene:
             generation=int(blob.generation),
             overwritten_by_generation=None,
             metadata=dict(metadata or {}),
+            uploaded_at=blob.time_created,
         )
 
     def remove(self, uploaded: StorageNotification) -> StorageNotification:
@@ -322,6 +335,7 @@ class Scene:
         # Not TRUNCATE, which would build every index anew.
         for statement in (
             "DELETE FROM media",
+            "DELETE FROM deleted_photos",
             "DELETE FROM ml_jobs",
             "DELETE FROM outbox",
             "DELETE FROM event_counters",
