@@ -110,8 +110,9 @@ def is_folder(object_name: str) -> bool:
 def is_companion(object_name: str) -> bool:
     """Whether the name alone says that the object is no picture but accompanies one."""
     *folders, name = object_name.lower().split("/")
+    _, dot, extension = name.rpartition(".")
     return (
-        name.rpartition(".")[2] in _COMPANION_EXTENSIONS
+        (bool(dot) and extension in _COMPANION_EXTENSIONS)
         or name in _COMPANION_NAMES
         or name.startswith(_COMPANION_PREFIX)
         or not _COMPANION_FOLDERS.isdisjoint(folders)

@@ -304,6 +304,28 @@ def test_an_upload_that_belongs_to_no_photo_of_now_is_told_as_a_failed_job_as_ev
     assert rows(callback.connection, "dead_letters")[0]["replayed_at"] is None
 
 
+@pytest.mark.parametrize("generation", [None, 5], ids=["announced", "uploaded"])
+def test_an_untried_upload_of_another_object_does_not_take_the_photo_s_place(
+    callback: Callback, generation: int | None
+) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=generation)
+    before = rows(callback.connection, "media")
+    sent = upload(event_id, media_id, generation=9)
+    other = {**sent.attributes, "objectId": f"events/{event_id}/{media_id}/photo.MOV"}
+    callback.letters().received("media-uploads", Delivery("1", b"{}", other))
+    assert rows(callback.connection, "media") == before
+    assert the_job(callback)["event_id"] is None
+
+
+def test_an_untried_upload_of_a_photo_that_was_deleted_does_not_make_it_again(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=5)
+    callback.connection.execute("DELETE FROM media")
+    callback.letters().received("media-uploads", upload(event_id, media_id, generation=5))
+    assert rows(callback.connection, "media") == []
+
+
 def test_a_deletion_that_was_given_up_is_told_and_waits_to_be_replayed(callback: Callback) -> None:
     event_id = event(callback.connection)
     media_id = photo(callback.connection, event_id)
