@@ -269,6 +269,11 @@ WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id
     AND status IN ('pending', 'processing') AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
 ORDER BY id
 """
+_FORGET_FILE_NAMES = """
+UPDATE ml_jobs SET result = result - 'object'
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND result ? 'object'
+    AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
+"""
 # An event in which nothing was found has no counters, and nothing to cluster.
 _COUNT_DELETION = """
 UPDATE event_counters SET changed_photos = changed_photos + 1,
@@ -290,6 +295,7 @@ def settle_deletion(connection: Connection, media_id: UUID, event_id: UUID) -> b
         job = job_ledger.lock(connection, row["id"])
         if job is not None and job.status in ("pending", "processing"):
             job_ledger.complete(connection, job, {"skipped": "the photo was deleted"})
+    connection.execute(_FORGET_FILE_NAMES, {"media_id": media_id})
     connection.execute(_COUNT_DELETION, (event_id,))
     return True
 

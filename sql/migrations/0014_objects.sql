@@ -57,6 +57,14 @@ $$;
 CREATE TRIGGER trombi_note_deleted_photos AFTER DELETE ON media
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION trombi_note_deleted_photos();
 
+-- What was deleted before there was a trigger: photos that have jobs and no row.
+INSERT INTO deleted_photos (media_id, event_id, generation)
+SELECT media_ids[1], min(event_id::text)::uuid, max(object_generation) FROM ml_jobs
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND NOT EXISTS (SELECT FROM media WHERE media.id = media_ids[1])
+GROUP BY media_ids[1];
+INSERT INTO outbox (kind, object_prefix)
+SELECT 'delete_objects', 'events/' || event_id || '/' || media_id || '/' FROM deleted_photos;
+
 -- ---------------------------------------------------------------- faces that were deleted
 
 CREATE INDEX outbox_prefix_idx ON outbox (object_prefix) WHERE kind = 'delete_objects';

@@ -176,3 +176,13 @@ def test_deleted_photos_of_another_media_id_are_not_confused(scene: Scene, portr
     scene.detection.uploaded(second)
     _tick(scene)
     assert [row["media_id"] for row in scene.faces()] == [media_of(second)]
+
+
+def test_the_file_name_of_a_refused_picture_goes_with_the_row(scene: Scene, two_people: bytes) -> None:
+    photo = scene.upload(two_people)
+    scene.detection.uploaded(photo)
+    scene.detection.uploaded(scene.upload(two_people, name=photo.object_name + ".copy.jpg"))
+    _delete_row(scene, photo)
+    _tick(scene)
+    assert scene.rows("SELECT id FROM ml_jobs WHERE result::text LIKE '%%copy.jpg%%'") == []
+    assert len(scene.rows("SELECT id FROM ml_jobs WHERE error_code = 'second_picture'")) == 1
