@@ -20,7 +20,7 @@ from shared.contracts import DetectRequested, JobFinished, StorageNotification
 from shared.database import Connection, Database
 from shared.decode import DecodedPhoto
 from shared.outbox import Outbox
-from shared.storage import CloudStorage
+from shared.storage import CloudStorage, StoredObject
 
 MODEL = "mini-of-this-test"
 
@@ -93,6 +93,12 @@ class WatchedStore(CloudStorage):
         self.after_read()
         self._steps.take("after read")
         return data
+
+    def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
+        self._steps.take("before listing")
+        listed = super().list_objects(bucket, prefix, most=most)
+        self._steps.take("after listing")
+        return listed
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
         self._steps.take("before write of a thumbnail")
