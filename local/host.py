@@ -61,10 +61,10 @@ _ANNOUNCE = "INSERT INTO media (id, event_id, bucket, object_name) VALUES (%s, %
 # The newest job of each photo tells its state.
 _PROGRESS = """
 WITH latest AS (
-    SELECT DISTINCT ON (media.id) media.id, ml_jobs.status
-    FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids[1] = media.id
+    SELECT media.id, ml_jobs.status
+    FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL
+        AND ml_jobs.media_ids[1] = media.id AND ml_jobs.object_generation = coalesce(media.object_generation, 0)
     WHERE media.event_id = %(event_id)s AND media.deleted_generation < coalesce(media.object_generation, 1)
-    ORDER BY media.id, ml_jobs.created_at DESC
 )
 SELECT count(*) AS photos,
     count(*) FILTER (WHERE status IN ('completed', 'failed')) AS done,
@@ -79,10 +79,10 @@ SELECT count(*) AS photos,
 FROM latest
 """
 _JOBS = """
-SELECT DISTINCT ON (media.id) media.id AS media_id, ml_jobs.status, ml_jobs.error,
-    ml_jobs.result ->> 'skipped' AS skipped
-FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.media_ids[1] = media.id
-WHERE media.event_id = %s ORDER BY media.id, ml_jobs.created_at DESC
+SELECT media.id AS media_id, ml_jobs.status, ml_jobs.error, ml_jobs.result ->> 'skipped' AS skipped
+FROM media LEFT JOIN ml_jobs ON ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL
+    AND ml_jobs.media_ids[1] = media.id AND ml_jobs.object_generation = coalesce(media.object_generation, 0)
+WHERE media.event_id = %s
 """
 _FACES = """
 SELECT id, media_id, face_person_id, bbox, quality_score, thumbnail_object FROM faces

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.errors import Malformed, Permanent
 
@@ -167,6 +167,7 @@ class _ObjectResource(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     metadata: dict[str, str] = {}
+    time_created: Annotated[AwareDatetime | None, Field(alias="timeCreated")] = None
 
 
 _OBJECT_NAME = re.compile(r"^events/(?P<event_id>[^/]+)/(?P<media_id>[^/]+)/(?P<filename>.+)$", re.DOTALL)
@@ -175,7 +176,8 @@ _OBJECT_NAME = re.compile(r"^events/(?P<event_id>[^/]+)/(?P<media_id>[^/]+)/(?P<
 class StorageNotification(BaseModel):
     """Cloud Storage's own message about an object: created (finalized) or deleted.
 
-    ``overwritten_by_generation`` is set on the deletion that an overwrite causes.
+    ``overwritten_by_generation`` is set on the deletion that an overwrite causes; ``uploaded_at`` is when this
+    generation of the object was made, None where the message has no payload.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -188,6 +190,7 @@ class StorageNotification(BaseModel):
     generation: Generation
     overwritten_by_generation: Generation | None
     metadata: dict[str, str]
+    uploaded_at: AwareDatetime | None = None
 
     @classmethod
     def parse(cls, data: bytes, attributes: Mapping[str, str]) -> Self:
@@ -210,39 +213,45 @@ class StorageNotification(BaseModel):
                     "generation": _integer(attributes.get("objectGeneration")),
                     "overwritten_by_generation": _integer(overwritten_by),
                     "metadata": resource.metadata,
+                    "uploaded_at": resource.time_created,
                 }
             )
         except ValidationError as error:
             raise Malformed(_what_is_wrong("a Cloud Storage notification", error)) from None
 
     def photo_ids(self) -> tuple[UUID, UUID]:
-        """The event and the media that the object belongs to, by its name or its custom metadata.
+        """As `photo_ids`."""
+        return photo_ids(self.object_name, self.metadata)
 
-        Raises:
-            Permanent: neither names them, or they contradict each other.
-        """
-        named = _OBJECT_NAME.match(self.object_name)
-        ids = []
-        for key in ("event_id", "media_id"):
-            by_name = _uuid(named[key]) if named else None
-            claimed = self.metadata.get(key)
-            by_metadata = _uuid(claimed) if claimed is not None else None
-            if claimed is not None and by_metadata is None:
-                code, reason = "unknown_object", f"the object's metadata {key} is not a UUID"
-                raise Permanent(code, reason)
-            if by_name and by_metadata and by_name != by_metadata:
-                code, reason = "unknown_object", f"the object's name and its metadata name a different {key}"
-                raise Permanent(code, reason)
-            found = by_metadata or by_name
-            if found is None:
-                code = "unknown_object"
-                reason = (
-                    "the object belongs to no photo: name it events/{event_id}/{media_id}/{filename}, or give it "
-                    f"custom metadata event_id and media_id ({key} is missing or not a UUID)"
-                )
-                raise Permanent(code, reason)
-            ids.append(found)
-        return ids[0], ids[1]
+
+def photo_ids(object_name: str, metadata: Mapping[str, str]) -> tuple[UUID, UUID]:
+    """The event and the media that an object belongs to, by its name or its custom metadata.
+
+    Raises:
+        Permanent: neither names them, or they contradict each other.
+    """
+    named = _OBJECT_NAME.match(object_name)
+    ids = []
+    for key in ("event_id", "media_id"):
+        by_name = _uuid(named[key]) if named else None
+        claimed = metadata.get(key)
+        by_metadata = _uuid(claimed) if claimed is not None else None
+        if claimed is not None and by_metadata is None:
+            code, reason = "unknown_object", f"the object's metadata {key} is not a UUID"
+            raise Permanent(code, reason)
+        if by_name and by_metadata and by_name != by_metadata:
+            code, reason = "unknown_object", f"the object's name and its metadata name a different {key}"
+            raise Permanent(code, reason)
+        found = by_metadata or by_name
+        if found is None:
+            code = "unknown_object"
+            reason = (
+                "the object belongs to no photo: name it events/{event_id}/{media_id}/{filename}, or give it "
+                f"custom metadata event_id and media_id ({key} is missing or not a UUID)"
+            )
+            raise Permanent(code, reason)
+        ids.append(found)
+    return ids[0], ids[1]
 
 
 def _integer(text: str | None) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -42,6 +44,16 @@ class ObjectMissing(TrombiError):
     """There is no such object, or no longer at that generation."""
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing tells of it; ``size`` in bytes."""
+
+    name: str
+    generation: int
+    size: int
+    metadata: Mapping[str, str]
+
+
 class ObjectStore(Protocol):
     """The buckets, as the functions use them. Every method raises Retryable when the store is away."""
 
@@ -60,6 +72,10 @@ class ObjectStore(Protocol):
             ObjectMissing: no such object at that generation.
             Permanent: ``too_large``, when it has more than ``max_bytes``.
         """
+        ...
+
+    def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
+        """The objects as they are now whose names start with ``prefix``: the first ``most`` by name."""
         ...
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
@@ -119,6 +135,19 @@ class CloudStorage:
             message = "the object came damaged: its checksum is not the stored one"
             raise Retryable(message)
         return data
+
+    def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
+        """See `ObjectStore`."""
+        try:
+            listed = self._client.list_blobs(bucket, prefix=prefix, max_results=most, timeout=_TIMEOUT_SECONDS)
+            return [
+                StoredObject(blob.name, int(blob.generation), int(blob.size), dict(blob.metadata or {}))
+                for blob in listed
+            ]
+        except NotFound:
+            return []
+        except _AWAY as error:
+            raise _retryable(error) from error
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
         """See `ObjectStore`."""

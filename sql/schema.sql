@@ -276,6 +276,22 @@ $$;
 
 
 --
+-- Name: trombi_announce_object(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_announce_object() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.object_generation := NULL;
+    NEW.deleted_generation := 0;
+    RETURN NEW;
+END
+$$;
+
+
+--
 -- Name: trombi_archive(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -440,6 +456,29 @@ BEGIN
     DELETE FROM dead_letters USING ml_jobs WHERE ml_jobs.id = dead_letters.job_id AND ml_jobs.event_id = OLD.id;
     PERFORM trombi_give_receipt(OLD.id, 'event_deleted', counts, ARRAY['events/' || OLD.id || '/']);
     RETURN OLD;
+END
+$$;
+
+
+--
+-- Name: trombi_erase_left_thumbnail(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_erase_left_thumbnail() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO outbox (kind, object_prefix)
+    SELECT 'delete_objects', OLD.thumbnail_object
+    WHERE NOT EXISTS (
+        SELECT FROM outbox WHERE kind = 'delete_objects' AND due_at <= clock_timestamp() AND object_prefix IN (
+            OLD.thumbnail_object,
+            'events/' || OLD.event_id || '/' || OLD.media_id || '/',
+            'events/' || OLD.event_id || '/'
+        )
+    );
+    RETURN NULL;
 END
 $$;
 
@@ -816,6 +855,34 @@ CREATE FUNCTION public.trombi_member_events() RETURNS uuid[]
 
 
 --
+-- Name: trombi_note_deleted_photos(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_note_deleted_photos() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    -- A deleted event has a receipt, which says as much of all its photos and deletes their thumbnails by one prefix.
+    INSERT INTO deleted_photos (media_id, event_id, generation)
+    SELECT id, event_id, greatest(
+        coalesce(object_generation, 0), deleted_generation,
+        (SELECT max(ml_jobs.object_generation) FROM ml_jobs
+            WHERE job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND media_ids[1] = gone.id)
+    )
+    FROM gone WHERE EXISTS (SELECT FROM events WHERE events.id = gone.event_id) ORDER BY id
+    ON CONFLICT (media_id) DO UPDATE SET event_id = excluded.event_id, deleted_at = excluded.deleted_at,
+        generation = greatest(deleted_photos.generation, excluded.generation), settled_at = NULL;
+    -- By prefix: also what a detection that died left behind.
+    INSERT INTO outbox (kind, object_prefix)
+    SELECT 'delete_objects', 'events/' || event_id || '/' || id || '/' FROM gone
+    WHERE EXISTS (SELECT FROM events WHERE events.id = gone.event_id);
+    RETURN NULL;
+END
+$$;
+
+
+--
 -- Name: trombi_note_reads(text, uuid, text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1061,6 +1128,24 @@ CREATE FUNCTION public.trombi_user_id() RETURNS uuid
 
 
 --
+-- Name: trombi_was_deleted(uuid, uuid, bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_was_deleted(of_media uuid, of_event uuid, upload_generation bigint, uploaded_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT FROM deleted_photos
+        WHERE media_id = of_media AND (generation >= upload_generation OR deleted_at >= uploaded_at)
+    ) OR EXISTS (
+        SELECT FROM purge_receipts
+        WHERE event_id = of_event AND reason = 'event_deleted' AND requested_at >= uploaded_at
+    )
+$$;
+
+
+--
 -- Name: trombi_words(text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1182,6 +1267,19 @@ CREATE TABLE public.decisions (
     face_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
+);
+
+
+--
+-- Name: deleted_photos; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.deleted_photos (
+    media_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    generation bigint NOT NULL,
+    deleted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    settled_at timestamp with time zone
 );
 
 
@@ -1732,6 +1830,14 @@ ALTER TABLE ONLY public.decisions
 
 
 --
+-- Name: deleted_photos deleted_photos_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.deleted_photos
+    ADD CONSTRAINT deleted_photos_pkey PRIMARY KEY (media_id);
+
+
+--
 -- Name: event_consents event_consents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1982,6 +2088,20 @@ CREATE UNIQUE INDEX decisions_history ON public.decisions USING btree (event_id,
 
 
 --
+-- Name: deleted_photos_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX deleted_photos_age ON public.deleted_photos USING btree (deleted_at);
+
+
+--
+-- Name: deleted_photos_unsettled_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX deleted_photos_unsettled_idx ON public.deleted_photos USING btree (deleted_at) WHERE (settled_at IS NULL);
+
+
+--
 -- Name: event_consents_event; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2199,6 +2319,13 @@ CREATE INDEX outbox_deletions_idx ON public.outbox USING btree (bucket, object_p
 
 
 --
+-- Name: outbox_prefix_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_prefix_idx ON public.outbox USING btree (object_prefix) WHERE (kind = 'delete_objects'::text);
+
+
+--
 -- Name: outbox_receipt_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2227,6 +2354,13 @@ CREATE INDEX users_email_idx ON public.users USING btree (lower(email));
 
 
 --
+-- Name: media trombi_announce_object; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_announce_object BEFORE UPDATE OF bucket, object_name ON public.media FOR EACH ROW WHEN ((((old.bucket IS DISTINCT FROM new.bucket) OR (old.object_name IS DISTINCT FROM new.object_name)) AND (NOT (old.object_generation IS DISTINCT FROM new.object_generation)) AND (old.object_generation IS NOT NULL))) EXECUTE FUNCTION public.trombi_announce_object();
+
+
+--
 -- Name: events trombi_erase_biometrics; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -2241,6 +2375,13 @@ CREATE TRIGGER trombi_erase_event BEFORE DELETE ON public.events FOR EACH ROW EX
 
 
 --
+-- Name: faces trombi_erase_left_thumbnail; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER trombi_erase_left_thumbnail AFTER DELETE ON public.faces DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.thumbnail_object <> ''::text)) EXECUTE FUNCTION public.trombi_erase_left_thumbnail();
+
+
+--
 -- Name: events trombi_log_consent; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -2252,6 +2393,13 @@ CREATE TRIGGER trombi_log_consent AFTER UPDATE OF face_recognition_enabled, cons
 --
 
 CREATE TRIGGER trombi_log_first_consent AFTER INSERT ON public.events FOR EACH ROW WHEN (new.face_recognition_enabled) EXECUTE FUNCTION public.trombi_log_consent();
+
+
+--
+-- Name: media trombi_note_deleted_photos; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_note_deleted_photos AFTER DELETE ON public.media REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.trombi_note_deleted_photos();
 
 
 --
@@ -2555,6 +2703,12 @@ ALTER TABLE public.dead_letters ENABLE ROW LEVEL SECURITY;
 --
 
 ALTER TABLE public.decisions ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: deleted_photos; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.deleted_photos ENABLE ROW LEVEL SECURITY;
 
 --
 -- Name: event_consents; Type: ROW SECURITY; Schema: public; Owner: -
@@ -3091,4 +3245,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0009'),
     ('0010'),
     ('0011'),
-    ('0012');
+    ('0012'),
+    ('0014');

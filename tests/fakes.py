@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.bus import load_bus
 from shared.errors import Permanent, Retryable
-from shared.storage import ObjectMissing
+from shared.storage import ObjectMissing, StoredObject
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,17 @@ class MemoryObjects:
         if len(found.data) > max_bytes:
             raise Permanent("too_large", "the file is too large; upload a smaller one")
         return found.data
+
+    def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
+        """See `shared.storage.ObjectStore`."""
+        self._answer()
+        with self._lock:
+            found = [
+                StoredObject(key[1], stored.generation, len(stored.data), {})
+                for key, stored in sorted(self._objects.items())
+                if key[0] == bucket and key[1].startswith(prefix)
+            ]
+        return found[:most]
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
         """See `shared.storage.ObjectStore`."""

@@ -30,7 +30,8 @@ WHERE media.event_id = %(event_id)s AND media.object_name IS NOT NULL
     AND (
         EXISTS (SELECT FROM faces WHERE faces.media_id = media.id AND faces.thumbnail_object IS NULL)
         OR NOT EXISTS (
-            SELECT FROM ml_jobs WHERE job_type = 'detect' AND media_ids[1] = media.id
+            SELECT FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = media.id
+                AND object_generation = coalesce(media.object_generation, 0)
                 AND (error_code IS NULL OR error_code NOT IN ('no_consent', 'event_archived'))
         )
     )

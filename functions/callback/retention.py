@@ -19,7 +19,8 @@ class RetentionPeriods:
     """How long each kind is kept.
 
     ``biometrics``: embeddings, landmarks and thumbnails since their detection, and what tells of them: the audit of
-    reads, dead letters, refused uploads, the consent log of deleted events. ``answers``: for requests that are sent
+    reads, dead letters, refused uploads, the consent log of deleted events; and that a photo was deleted, as long as a
+    letter may be replayed that would bring it back. ``answers``: for requests that are sent
     again. ``addresses``: of invitations, since they were answered or expired.
     """
 
@@ -74,6 +75,15 @@ WITH gone AS (
     ) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
 """
+_DELETED_PHOTOS = """
+WITH gone AS (
+    DELETE FROM deleted_photos WHERE media_id IN (
+        SELECT media_id FROM deleted_photos
+        WHERE deleted_at < clock_timestamp() - %(biometrics)s AND settled_at IS NOT NULL
+        ORDER BY deleted_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+) SELECT count(*) AS erased FROM gone
+"""
 _SCHEDULE: Mapping[str, str] = {
     "biometrics": _BIOMETRICS,
     "addresses": _ADDRESSES,
@@ -82,6 +92,7 @@ _SCHEDULE: Mapping[str, str] = {
     "unplaced_jobs": _UNPLACED_JOBS,
     "reads": _READS,
     "consents": _CONSENTS,
+    "deleted_photos": _DELETED_PHOTOS,
 }
 # Two drains that did the last two deletions at once left the receipt to this.
 _COMPLETE_RECEIPTS = """

@@ -22,8 +22,9 @@ _LOCK_COUNTERS = """
 SELECT changed_photos, first_change_at, last_requested_at FROM event_counters
 WHERE event_id = %s FOR NO KEY UPDATE
 """
-# A photo waits while its job is open, or, within the grace that its upload is given, while it has none yet. The first
-# that is found will do: this is asked once a photo, with all of the event's photos waiting.
+# A photo waits while its job is open, or, within the grace that its upload is given, while it has none yet (jobs of
+# other objects under its media id, as a Live Photo's video, are not its own). The first that is found will do: this is
+# asked once a photo, with all of the event's photos waiting.
 _PHOTOS_WAIT = """
 SELECT EXISTS (
     SELECT FROM ml_jobs
@@ -35,6 +36,7 @@ SELECT EXISTS (
         AND NOT EXISTS (
             SELECT FROM ml_jobs
             WHERE ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND ml_jobs.media_ids[1] = media.id
+                AND ml_jobs.object_generation = 0
         )
 ) AS wait
 """
@@ -153,7 +155,8 @@ FROM ml_jobs WHERE id = %(id)s
 """
 # Announced photos whose upload message never came: looked at once the grace is over. One whose upload is being
 # accepted this moment is locked, and has a job as soon as that commits. By equality, not by containment: with 10,000
-# photos the latter took 9 s, for nothing but an equality can be hashed.
+# photos the latter took 9 s, for nothing but an equality can be hashed. The job of just the photo's object: another
+# object under its media id has one of its own.
 _PHOTOS_WITHOUT_JOB = """
 INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, released_at)
 SELECT 'detect', media.event_id, ARRAY[media.id], coalesce(media.object_generation, 0), clock_timestamp()
@@ -165,6 +168,7 @@ WHERE media.object_name IS NOT NULL AND media.bucket IS NOT NULL
     AND NOT EXISTS (
         SELECT FROM ml_jobs
         WHERE ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND ml_jobs.media_ids[1] = media.id
+            AND ml_jobs.object_generation = coalesce(media.object_generation, 0)
     )
 ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED
 ON CONFLICT DO NOTHING
@@ -250,6 +254,52 @@ def _clustering_of(row: Mapping[str, Any]) -> ClusterRequested:
     return ClusterRequested(job_id=row["id"], run=row["run"], event_id=row["event_id"])
 
 
+# ---------------------------------------------------------------- deleted photos
+
+_UNSETTLED = """
+SELECT media_id, event_id FROM deleted_photos WHERE settled_at IS NULL ORDER BY deleted_at LIMIT %s
+"""
+_SETTLE = """
+UPDATE deleted_photos SET settled_at = clock_timestamp() WHERE media_id = %s AND settled_at IS NULL
+"""
+# Not where the host app made the row anew meanwhile: that photo's jobs are wanted.
+_OPEN_JOBS_OF_DELETED = """
+SELECT id FROM ml_jobs
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
+    AND status IN ('pending', 'processing') AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
+ORDER BY id
+"""
+_FORGET_FILE_NAMES = """
+UPDATE ml_jobs SET result = result - 'object'
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND result ? 'object'
+    AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
+"""
+# An event in which nothing was found has no counters, and nothing to cluster.
+_COUNT_DELETION = """
+UPDATE event_counters SET changed_photos = changed_photos + 1,
+    first_change_at = coalesce(first_change_at, clock_timestamp())
+WHERE event_id = %s
+"""
+
+
+def unsettled_deletions(connection: Connection, limit: int) -> list[tuple[UUID, UUID]]:
+    """Media and event of photos whose rows were deleted, and nobody has seen to what that leaves, oldest first."""
+    return [(row["media_id"], row["event_id"]) for row in connection.execute(_UNSETTLED, (limit,)).fetchall()]
+
+
+def settle_deletion(connection: Connection, media_id: UUID, event_id: UUID) -> bool:
+    """End the open jobs of a photo whose row was deleted, and have its event clustered; False when that was done."""
+    if not connection.execute(_SETTLE, (media_id,)).rowcount:
+        return False
+    for row in connection.execute(_OPEN_JOBS_OF_DELETED, {"media_id": media_id}).fetchall():
+        job = job_ledger.lock(connection, row["id"])
+        if job is not None and job.status in ("pending", "processing"):
+            job_ledger.complete(connection, job, {"skipped": "the photo was deleted"})
+    connection.execute(_FORGET_FILE_NAMES, {"media_id": media_id})
+    connection.execute(_COUNT_DELETION, (event_id,))
+    return True
+
+
 # ---------------------------------------------------------------- dead letters
 
 _KEEP_LETTER = """
@@ -274,13 +324,18 @@ UPDATE ml_jobs SET status = 'pending', released_at = NULL,
 WHERE id = %(id)s
     AND coalesce((result ->> 'untried_since')::timestamptz > clock_timestamp() - %(patience)s, true)
 """
+# A photo whose row the host app deleted since stays deleted.
 _ANNOUNCE = """
-INSERT INTO media (id, event_id) SELECT %(media_id)s, id FROM events WHERE id = %(event_id)s ON CONFLICT DO NOTHING
+INSERT INTO media (id, event_id) SELECT %(media_id)s, id FROM events
+WHERE id = %(event_id)s AND NOT trombi_was_deleted(%(media_id)s, %(event_id)s, %(generation)s, %(uploaded_at)s)
+ON CONFLICT DO NOTHING
 """
+# Only what is the photo without question: of an object of another name than the photo's, detect has to say what it is.
 _NOTE_OBJECT = """
 UPDATE media SET bucket = %(bucket)s, object_name = %(object_name)s, object_generation = %(generation)s
 WHERE id = %(media_id)s AND event_id = %(event_id)s AND deleted_generation < %(generation)s
     AND coalesce(object_generation, 0) <= %(generation)s
+    AND (object_name IS NULL OR (bucket, object_name) = (%(bucket)s, %(object_name)s))
 """
 # One that was asked for before the object was known is this object's job as well.
 _ADOPT_EARLIER_JOB = """
@@ -353,7 +408,7 @@ def job_of_untried_upload(
 ) -> Job | None:
     """A job, locked, for an upload that no function has heard of, with the photo's row as detect would have made it.
 
-    None: the event or the photo is not there, or the photo has a newer object by now, or was deleted.
+    None: the event or the photo is not there, or the photo has another object by now, or was deleted.
     """
     values = {
         "event_id": event_id,
@@ -361,6 +416,7 @@ def job_of_untried_upload(
         "bucket": upload.bucket,
         "object_name": upload.object_name,
         "generation": upload.generation,
+        "uploaded_at": upload.uploaded_at,
     }
     connection.execute(_ANNOUNCE, values)
     if not connection.execute(_NOTE_OBJECT, values).rowcount:

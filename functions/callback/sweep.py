@@ -29,6 +29,7 @@ class Swept:
     released_jobs: int
     clustering_requests: int
     erased: int = 0
+    deleted_photos: int = 0
 
 
 class Sweep:
@@ -40,7 +41,7 @@ class Sweep:
         self._settings = settings
 
     def tick(self) -> Swept:
-        """Drain the outbox, look after stuck jobs, forgotten photos and waiting jobs, and run the debounce.
+        """Drain the outbox, look after deleted photos, stuck jobs, forgotten photos and waiting jobs; debounce.
 
         In the end erase what was kept long enough.
 
@@ -48,6 +49,7 @@ class Sweep:
             Retryable: the database is away.
         """
         drained = self._outbox.drain()
+        deleted = self._settle_deleted_photos()
         stuck = self._look_after_stuck_jobs()
         with self._database.transaction() as connection:
             grace = timedelta(seconds=self._settings.photo_grace)
@@ -58,11 +60,21 @@ class Sweep:
             released += store.release_waiting(connection, self._settings.low_priority_batch)
         requests = self._debounce()
         erased = erase_what_is_due(self._database, self._settings.retention())
-        swept = Swept(drained, stuck, forgotten, released, requests, erased)
+        swept = Swept(drained, stuck, forgotten, released, requests, erased, deleted)
         if swept != Swept(0, 0, 0, 0, 0):
             logger().info("swept", **vars(swept))
         self._outbox.drain_quietly()
         return swept
+
+    def _settle_deleted_photos(self) -> int:
+        """What the deletion of a photo's row leaves: done here, so that the host app's statement waits for nobody."""
+        with self._database.transaction() as connection:
+            found = store.unsettled_deletions(connection, _BATCH)
+        settled = 0
+        for media_id, event_id in found:
+            with self._database.transaction() as connection:
+                settled += store.settle_deletion(connection, media_id, event_id)
+        return settled
 
     def _look_after_stuck_jobs(self) -> int:
         after = timedelta(seconds=self._settings.job_stuck_after)

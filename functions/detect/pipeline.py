@@ -17,10 +17,20 @@ from uuid import UUID
 
 from functions.detect import store
 from functions.detect.engine import ENOUGH_TO_DETECT, DetectedFace, Engine
+from functions.detect.objects import (
+    COMPANION,
+    NOT_AN_IMAGE,
+    SECOND_PICTURE,
+    SECOND_PICTURE_REASON,
+    Candidate,
+    Photo,
+    Standing,
+    is_folder,
+)
+from functions.detect.photo_objects import DELETED, REPLACED, PhotoObjects
 from functions.detect.pixel_budget import PixelBudget, Places
 from functions.detect.redetection import Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
-from functions.detect.store import Photo
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Connection, Database
@@ -29,10 +39,9 @@ from shared.errors import Busy, Permanent, Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger
 from shared.outbox import Outbox
+from shared.sniff import UnsupportedPicture, sniff
 from shared.storage import ObjectMissing, ObjectStore
 
-_REPLACED = "replaced by a newer upload"
-_DELETED = "the photo was deleted"
 # In place of a generation: without consent the bucket is not asked.
 _NOT_LOOKED_FOR = 0
 # Matching faces is repeated when another instance wrote the same photo meanwhile; that settles at once.
@@ -49,6 +58,8 @@ class Work:
     bucket: str
     object_name: str
     generation: int
+    # Another object is the photo: only what this one is, is looked at.
+    is_beside: bool = False
 
 
 @dataclass
@@ -102,6 +113,7 @@ class Detection:
         self._engine = engine
         self._model = model
         self._settings = settings
+        self._photo_objects = PhotoObjects(objects, settings.photos_bucket, settings.derived_bucket)
         self._limits = DecodeLimits(max_pixels=settings.max_photo_pixels)
         # While one photo is decoded another is looked at; the largest that is let in has the memory to itself.
         self._room = PixelBudget(settings.max_photo_pixels, settings.face_photos_at_once, settings.face_patience)
@@ -117,7 +129,7 @@ class Detection:
             Busy: as many photos are inside as there are places, or this one waited too long for room.
             Retryable: something is away; the job keeps the error.
         """
-        if notification.event_type == "OBJECT_METADATA_UPDATE":
+        if notification.event_type == "OBJECT_METADATA_UPDATE" or is_folder(notification.object_name):
             return
         if notification.event_type == "OBJECT_FINALIZE":
             with self._places.taken():
@@ -147,24 +159,23 @@ class Detection:
         """The work that an upload asks for; None when there is none (refused, stale or done already)."""
         with self._database.transaction() as connection:
             try:
-                event_id, media_id, photo = self._place(connection, notification)
+                photo = self._place(connection, notification)
             except Permanent as refusal:
                 _record_unplaced(connection, notification, refusal)
                 return None
-            generation = notification.generation
-            if generation <= photo.deleted_generation or generation < (photo.generation or 0):
-                logger().info("an older generation of the photo: nothing to do", media_id=str(media_id))
+            if photo is None:
+                logger().info("an upload of a photo that was deleted since: nothing to do")
                 return None
-            job = store.job_of_object(connection, photo, generation)
-            if generation != photo.generation:
-                store.end_open_jobs(connection, media_id, generation - 1, _REPLACED)
-                store.set_object(connection, photo, notification.bucket, notification.object_name, generation)
+            accepted = self._photo_objects.accept(connection, photo, notification)
+            if accepted is None:
+                return None
+            job, kind = accepted
             if job.has_ended or not self._start(connection, photo, job):
                 return None
-            return Work(job, event_id, media_id, notification.bucket, notification.object_name, generation)
+            return _work_of_upload(job, photo, notification, is_beside=kind is Standing.BESIDE)
 
-    def _place(self, connection: Connection, notification: StorageNotification) -> tuple[UUID, UUID, Photo]:
-        """The photo that an object belongs to.
+    def _place(self, connection: Connection, notification: StorageNotification) -> Photo | None:
+        """The photo that an object belongs to; None when its row or event was deleted after this upload.
 
         Raises:
             Permanent: another bucket, no ids, an unknown event, or another event's photo.
@@ -173,11 +184,10 @@ class Detection:
             raise Permanent("unknown_object", "the object is not in the photos bucket")
         event_id, media_id = notification.photo_ids()
         if not consent.event_exists(connection, event_id):
+            if store.was_deleted(connection, media_id, event_id, notification.generation, notification.uploaded_at):
+                return None
             raise Permanent("unknown_event", "no such event: create it before its photos are uploaded")
-        photo = store.lock_photo(connection, media_id, event_id)
-        if photo is None:
-            raise Permanent("unknown_photo", "the photo was removed while its upload was handled")
-        return event_id, media_id, photo
+        return store.make_photo(connection, media_id, event_id, notification.generation, notification.uploaded_at)
 
     def _start(self, connection: Connection, photo: Photo, job: Job) -> bool:
         """Start the job; False when it was refused, which is then its end."""
@@ -209,6 +219,8 @@ class Detection:
                 consent.refuse_without_consent(connection, message.event_id)
                 if refusal is not None:
                     raise refusal
+                if current is None and photo is not None and self._photo_objects.find_another(connection, photo, job):
+                    return None
                 work = _work_of_request(connection, job, photo, current)
             except Permanent as error:
                 self._refuse(connection, job, error)
@@ -241,6 +253,9 @@ class Detection:
         with log_context(job_id=work.job.id, event_id=work.event_id, media_id=work.media_id):
             watch = Stopwatch()
             try:
+                if work.is_beside:
+                    self._look_beside(work)
+                    return
                 found = self._look(work, watch)
                 if found is not None:
                     self._keep(work, found, watch)
@@ -250,6 +265,45 @@ class Detection:
             except Exception as error:
                 job_ledger.note_error(self._database, work.job.id, error)
                 raise
+
+    def _look_beside(self, work: Work) -> None:
+        """Tell a companion from a second picture by the bytes; neither touches the photo."""
+        skipped = None
+        try:
+            sniff(
+                self._objects.read(
+                    work.bucket, work.object_name, work.generation, max_bytes=self._settings.max_photo_bytes
+                )
+            )
+        except ObjectMissing:
+            skipped = DELETED
+        except NotAnImage:
+            skipped = COMPANION
+        except (UnsupportedPicture, Permanent):
+            pass  # a picture all the same, or too large to say
+        with self._database.transaction() as connection:
+            photo = store.lock_photo(connection, work.media_id, work.event_id)
+            job = job_ledger.lock(connection, work.job.id)
+            if job is None or job.run != work.job.run or job.status != "processing":
+                return
+            if photo is None:
+                skipped = DELETED
+            elif skipped is None:
+                # Looked at again: meanwhile the photo may have turned out to be none, or was deleted.
+                match self._photo_objects.standing(connection, photo, work.bucket, work.object_name, work.generation):
+                    case Standing.PHOTO:
+                        self._photo_objects.adopt(
+                            connection, photo, Candidate(work.object_name, work.generation, 0, None)
+                        )
+                        return
+                    case Standing.STALE:
+                        skipped = REPLACED
+                    case _:
+                        logger().warning("second picture of a photo refused", code=SECOND_PICTURE)
+                        result = {"object": work.object_name}
+                        job_ledger.fail(connection, job, SECOND_PICTURE, SECOND_PICTURE_REASON, result)
+                        return
+            job_ledger.complete(connection, job, {"skipped": skipped})
 
     def _look(self, work: Work, watch: Stopwatch) -> _Found | None:
         """Read, decode and detect; None when the job has ended here, with its reason."""
@@ -265,7 +319,7 @@ class Detection:
         except ObjectMissing:
             self._end_unread(work)
         except NotAnImage as error:
-            self._end_without_faces(work, skipped="not an image", detail=str(error))
+            self._end_without_faces(work, skipped=NOT_AN_IMAGE, detail=str(error))
         except BadImage as error:
             self._end_without_faces(work, refusal=Permanent(error.code, str(error)))
         except Permanent as refusal:
@@ -278,12 +332,20 @@ class Detection:
         return None
 
     def _end_unread(self, work: Work) -> None:
-        """The object is gone. What deleted or replaced it has a message of its own: the faces are its business."""
+        """The object is gone. What deleted or replaced it has a message of its own: the faces are its business.
+
+        That message may have come before this one; then there is nothing of the photo yet, and it has no object.
+        """
         with self._database.transaction() as connection:
-            _, job = self._still_wanted(connection, work)
-            if job is not None:
-                skipped = "the object was deleted or replaced before it was read"
-                job_ledger.complete(connection, job, {"skipped": skipped})
+            photo, job = self._still_wanted(connection, work)
+            if job is None or photo is None:
+                return
+            skipped = "the object was deleted or replaced before it was read"
+            job_ledger.complete(connection, job, {"skipped": skipped})
+            if not store.has_traces(connection, photo) and not self._photo_objects.is_there(
+                work.bucket, work.object_name
+            ):
+                self._photo_objects.lose(connection, photo, work.bucket, work.object_name, work.generation)
 
     def _end_without_faces(
         self, work: Work, *, skipped: str = "", detail: str = "", refusal: Permanent | None = None
@@ -292,11 +354,17 @@ class Detection:
             photo, job = self._still_wanted(connection, work)
             if photo is None or job is None:
                 return
-            store.remove_faces_of_earlier_objects(connection, photo, work.generation, self._settings.derived_bucket)
             if refusal is not None:
                 self._refuse(connection, job, refusal)
             else:
                 job_ledger.complete(connection, job, {"skipped": skipped, "detail": detail})
+            waits = store.has_traces(connection, photo) or store.refused_beside(connection, photo.media_id)
+            heir = self._photo_objects.heir(connection, photo) if waits else None
+            if heir is not None:
+                self._photo_objects.adopt(connection, photo, heir)
+            else:
+                derived = self._settings.derived_bucket
+                store.remove_faces_of_earlier_objects(connection, photo, work.generation, derived)
 
     # ------------------------------------------------------------ write
 
@@ -358,45 +426,39 @@ class Detection:
         It is not when another delivery was faster, or the photo was replaced or deleted meanwhile; in the
         latter case the job ends here, since nobody else will end it.
         """
-        photo = store.lock_photo(connection, work.media_id, work.event_id, create=False)
+        photo = store.lock_photo(connection, work.media_id, work.event_id)
         job = job_ledger.lock(connection, work.job.id)
         if job is None or job.run != work.job.run or job.status != "processing":
             return None, None
         if photo is None or photo.deleted_generation >= work.generation:
-            job_ledger.complete(connection, job, {"skipped": _DELETED})
+            job_ledger.complete(connection, job, {"skipped": DELETED})
             return None, None
         if photo.generation != work.generation:
-            job_ledger.complete(connection, job, {"skipped": _REPLACED})
+            job_ledger.complete(connection, job, {"skipped": REPLACED})
             return None, None
         return photo, job
 
     # ------------------------------------------------------------ delete
 
     def _delete(self, notification: StorageNotification) -> None:
-        """The object is gone: so are the photo's faces, thumbnails and tags, unless a newer object is there."""
+        """The object is gone: so are the photo's faces, thumbnails and tags, unless another object is the photo now."""
         if notification.overwritten_by_generation is not None:
             return  # the new generation's own message keeps the faces that are still there
         with self._database.transaction() as connection:
             try:
-                _, media_id, photo = self._place(connection, notification)
+                photo = self._place(connection, notification)
             except Permanent as refusal:
                 logger().info("a deleted object that is no photo: nothing to do", code=refusal.code)
                 return
-            if notification.generation < (photo.generation or 0):
-                return
-            if notification.generation != photo.generation:
-                store.set_object(
-                    connection, photo, notification.bucket, notification.object_name, notification.generation
-                )
-            store.set_deleted(connection, photo, notification.generation)
-            store.end_open_jobs(connection, media_id, notification.generation, _DELETED)
-            store.remove_photo_traces(connection, photo, self._settings.derived_bucket)
+            if photo is not None:
+                bucket, object_name = notification.bucket, notification.object_name
+                self._photo_objects.forget(connection, photo, bucket, object_name, notification.generation)
 
 
 def _photo_of(connection: Connection, message: DetectRequested) -> tuple[Photo | None, Permanent | None]:
     """The photo that is asked for, locked, or why it is not to be looked at."""
     try:
-        return store.lock_photo(connection, message.media_id, message.event_id, create=False), None
+        return store.lock_photo(connection, message.media_id, message.event_id), None
     except Permanent as refusal:
         return None, refusal
 
@@ -408,15 +470,22 @@ def _work_of_request(connection: Connection, job: Job, photo: Photo | None, curr
         Permanent: ``no_object``.
         Retryable: nobody has asked the bucket yet which object is there.
     """
-    if photo is None or photo.bucket is None or photo.object_name is None or current is None:
+    if photo is None:
+        job_ledger.complete(connection, job, {"skipped": DELETED})
+        return None
+    if photo.bucket is None or photo.object_name is None or current is None:
         raise Permanent("no_object", "the photo has no object in the bucket: upload it")
     generation = photo.generation or current
     if generation == _NOT_LOOKED_FOR:
         raise Retryable("consent was given a moment ago: the photo's object is still to be looked for")
+    if job.object_generation > generation:
+        raise Permanent(SECOND_PICTURE, SECOND_PICTURE_REASON)
+    if photo.generation is None:
+        store.drop_ended_jobs(connection, job, generation)
     if generation <= photo.deleted_generation:
-        job_ledger.complete(connection, job, {"skipped": _DELETED})
+        job_ledger.complete(connection, job, {"skipped": DELETED})
     elif job.object_generation not in (0, generation) or not store.adopt_generation(connection, job, generation):
-        job_ledger.complete(connection, job, {"skipped": _REPLACED})
+        job_ledger.complete(connection, job, {"skipped": REPLACED})
     else:
         return Work(job, photo.event_id, photo.media_id, photo.bucket, photo.object_name, generation)
     return None
@@ -450,6 +519,11 @@ def _result(found: _Found, matched: Redetection, model: str, watch: Stopwatch) -
         "model": model,
         "milliseconds": watch.report(),
     }
+
+
+def _work_of_upload(job: Job, photo: Photo, uploaded: StorageNotification, *, is_beside: bool) -> Work:
+    ids = (photo.event_id, photo.media_id)
+    return Work(job, *ids, uploaded.bucket, uploaded.object_name, uploaded.generation, is_beside)
 
 
 def _record_unplaced(connection: Connection, notification: StorageNotification, refusal: Permanent) -> None:

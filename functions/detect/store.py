@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -12,45 +12,42 @@ from psycopg.types.json import Jsonb
 
 from functions.detect.boxes import Box
 from functions.detect.engine import DetectedFace
+from functions.detect.objects import SECOND_PICTURE, Outcome, Photo
 from functions.detect.redetection import Redetection
 from shared import job_ledger, outbox
-from shared.database import Connection
+from shared.database import Connection, one_row
 from shared.errors import Permanent
 from shared.job_ledger import Job
 
 _NO_PHOTO = UUID("8f0c2c1e-1c3d-4a8e-9f57-5a3f3d2b7a10")
 
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo's row, locked. ``generation`` is None until an object is known."""
-
-    media_id: UUID
-    event_id: UUID
-    bucket: str | None
-    object_name: str | None
-    generation: int | None
-    deleted_generation: int
-
-
-# Without naming an index: two at once may meet in any of the table's unique ones.
-_CREATE_PHOTO = "INSERT INTO media (id, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+# Without naming an index: two at once may meet in any of the table's unique ones. Asked again whether the photo was
+# deleted: this may have waited for just that.
+_CREATE_PHOTO = """
+INSERT INTO media (id, event_id) SELECT %(media_id)s, %(event_id)s
+WHERE NOT trombi_was_deleted(%(media_id)s, %(event_id)s, %(generation)s, %(uploaded_at)s) ON CONFLICT DO NOTHING
+"""
+_WAS_DELETED = "SELECT trombi_was_deleted(%s, %s, %s, %s) AS was_deleted"
 _LOCK_PHOTO = """
 SELECT id AS media_id, event_id, bucket, object_name, object_generation AS generation, deleted_generation
 FROM media WHERE id = %s FOR NO KEY UPDATE
 """
-_SET_OBJECT = "UPDATE media SET bucket = %s, object_name = %s, object_generation = %s WHERE id = %s"
+# Generations of different names are not compared: what was known of another name's deletion says nothing of this one.
+_SET_OBJECT = """
+UPDATE media SET bucket = %(bucket)s, object_name = %(object_name)s, object_generation = %(generation)s,
+    deleted_generation = CASE
+        WHEN (bucket, object_name) IS DISTINCT FROM (%(bucket)s, %(object_name)s) THEN 0 ELSE deleted_generation END
+WHERE id = %(media_id)s
+"""
 _SET_DELETED = "UPDATE media SET deleted_generation = greatest(deleted_generation, %s) WHERE id = %s"
 
 
-def lock_photo(connection: Connection, media_id: UUID, event_id: UUID, *, create: bool = True) -> Photo | None:
-    """The photo's row, locked, made where the host app has not done so.
+def lock_photo(connection: Connection, media_id: UUID, event_id: UUID) -> Photo | None:
+    """The photo's row, locked; None when there is none (any more).
 
     Raises:
         Permanent: the media id belongs to a photo of another event.
     """
-    if create:
-        connection.execute(_CREATE_PHOTO, (media_id, event_id))
     row = connection.execute(_LOCK_PHOTO, (media_id,)).fetchone()
     if row is None:
         return None
@@ -59,9 +56,39 @@ def lock_photo(connection: Connection, media_id: UUID, event_id: UUID, *, create
     return Photo(**row)
 
 
+def make_photo(
+    connection: Connection, media_id: UUID, event_id: UUID, generation: int, uploaded_at: datetime | None
+) -> Photo | None:
+    """As `lock_photo`, made where the host app has not done so.
+
+    None when the host app deleted the row after this generation was uploaded: a deleted photo stays deleted.
+
+    Raises:
+        Permanent: the media id belongs to a photo of another event.
+    """
+    photo = lock_photo(connection, media_id, event_id)
+    if photo is None:
+        connection.execute(
+            _CREATE_PHOTO,
+            {"media_id": media_id, "event_id": event_id, "generation": generation, "uploaded_at": uploaded_at},
+        )
+        photo = lock_photo(connection, media_id, event_id)
+    return photo
+
+
+def was_deleted(
+    connection: Connection, media_id: UUID, event_id: UUID, generation: int, uploaded_at: datetime | None
+) -> bool:
+    """Whether the host app deleted the photo's row, or its event, after this generation was uploaded."""
+    return bool(one_row(connection, _WAS_DELETED, (media_id, event_id, generation, uploaded_at))["was_deleted"])
+
+
 def set_object(connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
     """Note which object is the photo's now."""
-    connection.execute(_SET_OBJECT, (bucket, object_name, generation, photo.media_id))
+    connection.execute(
+        _SET_OBJECT,
+        {"bucket": bucket, "object_name": object_name, "generation": generation, "media_id": photo.media_id},
+    )
 
 
 def set_deleted(connection: Connection, photo: Photo, generation: int) -> None:
@@ -99,12 +126,59 @@ VALUES (%(id)s, 'detect', NULL, 'failed', %(code)s, %(reason)s, %(result)s, now(
 """
 
 
-def job_of_object(connection: Connection, photo: Photo, generation: int) -> Job:
-    """The job of one generation of the photo's object, made on its first message, locked."""
+_OUTCOMES = """
+SELECT object_generation, status, error_code, result ->> 'skipped' AS skipped FROM ml_jobs
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %s
+"""
+_REFUSED_BESIDE = """
+SELECT result ->> 'object' AS object_name, object_generation AS generation FROM ml_jobs
+WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND status = 'failed'
+    AND error_code = %(code)s AND result ? 'object' ORDER BY object_generation
+"""
+_RENEW = """
+UPDATE ml_jobs SET status = 'pending', run = run + 1, attempts = 0, error_code = NULL, error = NULL, result = NULL,
+    released_at = clock_timestamp(), started_at = NULL, completed_at = NULL, reported_at = NULL
+WHERE id = %s RETURNING run
+"""
+# What an earlier row of this photo, or its earlier refusal, left.
+_DROP_ENDED = """
+DELETE FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
+    AND object_generation = %(generation)s AND id <> %(job_id)s AND status IN ('completed', 'failed')
+"""
+
+
+def outcomes(connection: Connection, media_id: UUID) -> dict[int, Outcome]:
+    """How the jobs of the photo's objects stand, by generation."""
+    rows = connection.execute(_OUTCOMES, (media_id,)).fetchall()
+    return {row.pop("object_generation"): Outcome(**row) for row in rows}
+
+
+def refused_beside(connection: Connection, media_id: UUID) -> dict[str, int]:
+    """The objects that were refused because another one is the photo: name and generation."""
+    rows = connection.execute(_REFUSED_BESIDE, {"media_id": media_id, "code": SECOND_PICTURE}).fetchall()
+    return {row["object_name"]: row["generation"] for row in rows}
+
+
+def renew(connection: Connection, job: Job) -> Job:
+    """Ask for a job anew: whatever it came to is forgotten, and messages of its earlier runs are stale."""
+    run = one_row(connection, _RENEW, (job.id,))["run"]
+    return replace(job, status="pending", run=run, attempts=0, error_code=None)
+
+
+def drop_ended_jobs(connection: Connection, job: Job, generation: int) -> None:
+    """Make way for ``job`` as the one of this generation: forget an ended one."""
+    connection.execute(_DROP_ENDED, {"media_id": job.media_id, "generation": generation, "job_id": job.id})
+
+
+def job_of_object(connection: Connection, photo: Photo, generation: int, *, is_the_photo: bool = True) -> Job:
+    """The job of one generation of an object, made on its first message, locked.
+
+    A job that was asked for before the photo's object was known is taken over, if this ``is_the_photo``.
+    """
     key = {"event_id": photo.event_id, "media_id": photo.media_id, "generation": generation}
     found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
     if found is None:
-        if not connection.execute(_ADOPT_EARLIER_JOB, key).rowcount:
+        if not is_the_photo or not connection.execute(_ADOPT_EARLIER_JOB, key).rowcount:
             connection.execute(_CREATE_JOB, key)
         found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
     job = job_ledger.lock(connection, found["id"]) if found else None
@@ -138,19 +212,15 @@ def record_unplaced_refusal(connection: Connection, key: str, refusal: Permanent
 
 _SUPERSEDE_OPEN = """
 SELECT id FROM ml_jobs WHERE job_type = 'detect' AND media_ids @> ARRAY[%(media_id)s::uuid]
-    AND object_generation <= %(generation)s AND status IN ('pending', 'processing')
-    AND id IS DISTINCT FROM %(except_id)s
+    AND object_generation = ANY(%(generations)s) AND status IN ('pending', 'processing')
 ORDER BY id
 """
 
 
-def end_open_jobs(
-    connection: Connection, media_id: UUID, up_to_generation: int, skipped: str, *, but: UUID | None = None
-) -> None:
-    """Complete the photo's open jobs whose object is no longer there: nobody waits for them any more."""
-    rows = connection.execute(
-        _SUPERSEDE_OPEN, {"media_id": media_id, "generation": up_to_generation, "except_id": but}
-    ).fetchall()
+def end_open_jobs(connection: Connection, media_id: UUID, generations: Sequence[int | None], skipped: str) -> None:
+    """Complete the open jobs of just these generations, whose object is no longer the photo's or no longer there."""
+    known = [generation for generation in generations if generation is not None]
+    rows = connection.execute(_SUPERSEDE_OPEN, {"media_id": media_id, "generations": known}).fetchall()
     for row in rows:
         job = job_ledger.lock(connection, row["id"])
         if job is not None and job.status in ("pending", "processing"):
@@ -195,7 +265,13 @@ _MAY_GO = """
 SELECT id FROM faces WHERE id = ANY(%(ids)s) AND NOT (placed_by_human AND object_generation = %(generation)s)
 ORDER BY id
 """
-_OF_EARLIER_OBJECTS = "SELECT id FROM faces WHERE media_id = %s AND object_generation < %s ORDER BY id"
+# Not "less than": generations of different names are not compared.
+_OF_EARLIER_OBJECTS = "SELECT id FROM faces WHERE media_id = %s AND object_generation <> %s ORDER BY id"
+_HAS_TRACES = """
+SELECT EXISTS (SELECT FROM faces WHERE media_id = %(media_id)s)
+    OR EXISTS (SELECT FROM media_tags WHERE media_id = %(media_id)s) AS has_traces
+"""
+_HAS_FACES_OF = "SELECT EXISTS (SELECT FROM faces WHERE media_id = %s AND object_generation = %s) AS has_faces"
 # Before faces go, as whoever else writes faces and persons does: else two would wait for each other.
 _LOCK_COUNTERS = "SELECT FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
 _REFERENCED = "SELECT thumbnail_object FROM faces WHERE thumbnail_object = ANY(%s)"
@@ -344,6 +420,16 @@ def remove_faces(connection: Connection, face_ids: Sequence[UUID], derived_bucke
         if row["thumbnail_object"]:
             outbox.add_deletion(connection, derived_bucket, row["thumbnail_object"])
     return len(removed)
+
+
+def has_traces(connection: Connection, photo: Photo) -> bool:
+    """Whether there are faces or tags of the photo."""
+    return bool(one_row(connection, _HAS_TRACES, {"media_id": photo.media_id})["has_traces"])
+
+
+def has_faces_of(connection: Connection, photo: Photo, generation: int) -> bool:
+    """Whether the photo's faces were found in this generation."""
+    return bool(one_row(connection, _HAS_FACES_OF, (photo.media_id, generation))["has_faces"])
 
 
 def remove_photo_traces(connection: Connection, photo: Photo, derived_bucket: str) -> bool:

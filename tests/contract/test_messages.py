@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from uuid import UUID, uuid4
@@ -72,6 +73,7 @@ def test_a_golden_storage_notification_is_understood(name: str) -> None:
     assert parsed.generation == expected["generation"]
     assert parsed.overwritten_by_generation == expected["overwritten_by_generation"]
     assert parsed.photo_ids() == (UUID(expected["event_id"]), UUID(expected["media_id"]))
+    assert parsed.uploaded_at == datetime.fromisoformat(content["payload"]["timeCreated"])
 
 
 def test_a_notification_without_a_payload_is_understood_by_its_attributes() -> None:

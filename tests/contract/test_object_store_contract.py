@@ -83,6 +83,20 @@ def test_writing_again_makes_a_newer_generation_and_the_old_one_is_gone(objects:
         objects.read(BUCKET, name, old, max_bytes=10)
 
 
+def test_a_listing_tells_what_is_there_now_by_name_and_no_more_than_was_asked_for(
+    objects: ObjectStore, folder: str
+) -> None:
+    assert objects.list_objects(BUCKET, f"{folder}/", most=10) == []
+    write(objects, f"{folder}/b.jpg", b"old")
+    newest = {name: write(objects, name, b"123") for name in (f"{folder}/b.jpg", f"{folder}/a/c.jpg")}
+    write(objects, f"{folder}2/d.jpg")
+    listed = objects.list_objects(BUCKET, f"{folder}/", most=10)
+    assert [found.name for found in listed] == sorted(newest)
+    assert {found.name: found.generation for found in listed} == newest
+    assert {found.size for found in listed} == {3}
+    assert objects.list_objects(BUCKET, f"{folder}/", most=1) == listed[:1]
+
+
 def test_what_is_not_there_is_missing(objects: ObjectStore, folder: str) -> None:
     with pytest.raises(ObjectMissing):
         objects.generation(BUCKET, f"{folder}/never.jpg")

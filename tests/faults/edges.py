@@ -116,6 +116,7 @@ def watch(function: str) -> Steps:
     classes: list[tuple[type, str, Callable[..., str]]] = [
         (PubSubPublisher, "publish", lambda _self, topic, *_: f"publishing to {topic}"),
         (CloudStorage, "generation", lambda *_: "asking for a generation"),
+        (CloudStorage, "list_objects", lambda *_: "listing objects"),
         (CloudStorage, "read", lambda *_: "reading an object"),
         (CloudStorage, "write", lambda *_: "writing an object"),
         (CloudStorage, "delete_prefix", lambda *_: "deleting objects"),

@@ -139,6 +139,7 @@ PURE = [
     "functions/cluster/states.py",
     "functions/cluster/suggestions.py",
     "functions/detect/boxes.py",
+    "functions/detect/objects.py",
     "shared/decode.py",
     "functions/detect/quality.py",
     "functions/detect/redetection.py",

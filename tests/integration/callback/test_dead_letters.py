@@ -40,7 +40,7 @@ def upload(
     attributes = {
         "eventType": kind,
         "bucketId": "photos",
-        "objectId": f"events/{event_id}/{media_id}/a.jpg",
+        "objectId": f"events/{event_id}/{media_id}/photo.jpg",
         "objectGeneration": str(generation),
         "CloudPubSubDeadLetterSourceDeliveryCount": "10",
     }
@@ -256,7 +256,7 @@ def test_an_upload_that_no_function_has_heard_of_gets_its_job(callback: Callback
     assert (row["status"], row["object_generation"], row["attempts"]) == ("pending", 7, 0)
     (known,) = rows(callback.connection, "media")
     assert (known["id"], known["event_id"], known["object_generation"]) == (media_id, event_id, 7)
-    assert (known["bucket"], known["object_name"]) == ("photos", f"events/{event_id}/{media_id}/a.jpg")
+    assert (known["bucket"], known["object_name"]) == ("photos", f"events/{event_id}/{media_id}/photo.jpg")
     callback.sweep().tick()
     assert requests(callback) == [DetectRequested(job_id=row["id"], run=1, event_id=event_id, media_id=media_id)]
 
@@ -302,6 +302,28 @@ def test_an_upload_that_belongs_to_no_photo_of_now_is_told_as_a_failed_job_as_ev
     assert (row["status"], row["error_code"], row["event_id"]) == ("failed", "dead_letter", None)
     assert rows(callback.connection, "media") == before
     assert rows(callback.connection, "dead_letters")[0]["replayed_at"] is None
+
+
+@pytest.mark.parametrize("generation", [None, 5], ids=["announced", "uploaded"])
+def test_an_untried_upload_of_another_object_does_not_take_the_photo_s_place(
+    callback: Callback, generation: int | None
+) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=generation)
+    before = rows(callback.connection, "media")
+    sent = upload(event_id, media_id, generation=9)
+    other = {**sent.attributes, "objectId": f"events/{event_id}/{media_id}/photo.MOV"}
+    callback.letters().received("media-uploads", Delivery("1", b"{}", other))
+    assert rows(callback.connection, "media") == before
+    assert the_job(callback)["event_id"] is None
+
+
+def test_an_untried_upload_of_a_photo_that_was_deleted_does_not_make_it_again(callback: Callback) -> None:
+    event_id = event(callback.connection)
+    media_id = photo(callback.connection, event_id, generation=5)
+    callback.connection.execute("DELETE FROM media")
+    callback.letters().received("media-uploads", upload(event_id, media_id, generation=5))
+    assert rows(callback.connection, "media") == []
 
 
 def test_a_deletion_that_was_given_up_is_told_and_waits_to_be_replayed(callback: Callback) -> None:

@@ -198,6 +198,17 @@ def test_dead_letters_and_refused_uploads_go_with_the_retention(callback: Callba
     assert len(rows(callback.connection, "ml_jobs")) == 1
 
 
+def test_that_a_photo_was_deleted_is_known_as_long_as_its_letters_may_be_replayed(callback: Callback) -> None:
+    for age, generation in ((OLD, 1), (YOUNG, 2)):
+        callback.connection.execute(
+            "INSERT INTO deleted_photos (media_id, event_id, generation, deleted_at, settled_at) "
+            "VALUES (gen_random_uuid(), gen_random_uuid(), %s, now() - %s, now())",
+            (generation, age),
+        )
+    assert callback.sweep().tick().erased == 1
+    assert [row["generation"] for row in rows(callback.connection, "deleted_photos")] == [2]
+
+
 def test_the_audit_of_reads_goes_with_the_retention(callback: Callback) -> None:
     event_id = event(callback.connection)
     for days in (366, 364):

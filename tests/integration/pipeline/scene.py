@@ -20,7 +20,7 @@ from shared.contracts import DetectRequested, JobFinished, StorageNotification
 from shared.database import Connection, Database
 from shared.decode import DecodedPhoto
 from shared.outbox import Outbox
-from shared.storage import CloudStorage
+from shared.storage import CloudStorage, StoredObject
 
 MODEL = "mini-of-this-test"
 
@@ -55,7 +55,19 @@ class RecordingPublisher:
         self._steps.take("after publish")
 
     def finished(self) -> list[JobFinished]:
-        return [JobFinished.parse(data, attributes) for topic, data, attributes in self.messages]
+        return [
+            JobFinished.parse(data, attributes)
+            for topic, data, attributes in self.messages
+            if topic == JobFinished.topic
+        ]
+
+    def requests(self) -> list[DetectRequested]:
+        """What detection is asked for."""
+        return [
+            DetectRequested.parse(data, attributes)
+            for topic, data, attributes in self.messages
+            if topic == DetectRequested.topic
+        ]
 
 
 class WatchedStore(CloudStorage):
@@ -81,6 +93,12 @@ class WatchedStore(CloudStorage):
         self.after_read()
         self._steps.take("after read")
         return data
+
+    def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
+        self._steps.take("before listing")
+        listed = super().list_objects(bucket, prefix, most=most)
+        self._steps.take("after listing")
+        return listed
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
         self._steps.take("before write of a thumbnail")
@@ -217,6 +235,7 @@ class Scene:
             generation=int(blob.generation),
             overwritten_by_generation=None,
             metadata=dict(metadata or {}),
+            uploaded_at=blob.time_created,
         )
 
     def remove(self, uploaded: StorageNotification) -> StorageNotification:
@@ -322,6 +341,7 @@ class Scene:
         # Not TRUNCATE, which would build every index anew.
         for statement in (
             "DELETE FROM media",
+            "DELETE FROM deleted_photos",
             "DELETE FROM ml_jobs",
             "DELETE FROM outbox",
             "DELETE FROM event_counters",

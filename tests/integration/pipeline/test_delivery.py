@@ -118,7 +118,7 @@ def test_the_first_rows_of_a_photo_and_of_an_event_are_made_by_two_at_once(scene
         with psycopg.connect(scene.database_url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
             for event_id, media_id in zip(event_ids, media_ids, strict=True):
                 together.wait()
-                assert store.lock_photo(connection, media_id, event_id) is not None
+                assert store.make_photo(connection, media_id, event_id, 1, None) is not None
                 together.wait()
                 store.refuse_other_model(connection, event_id, "a model")
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.migrate import MIGRATIONS, SCHEMA, MigrationError, dump_schema, migrate
 from shared.database import Connection
-from tests.arrange import event, face, person, photo
+from tests.arrange import detect_job, event, face, person, photo
 from tests.databases import Databases
 
 
@@ -103,6 +103,22 @@ def test_deleting_an_event_leaves_no_face_person_or_job(connection: Connection) 
     for table in ("faces", "face_persons", "ml_jobs", "media", "event_counters"):
         row = connection.execute(psycopg.sql.SQL("SELECT count(*) AS n FROM {}").format(psycopg.sql.Identifier(table)))
         assert row.fetchone() == {"n": 0}, table
+
+
+def test_thumbnails_of_photos_whose_rows_went_before_the_triggers_came_are_deleted(connection: Connection) -> None:
+    event_id = event(connection)
+    gone, kept = photo(connection, event_id), photo(connection, event_id)
+    for media_id in (gone, kept):
+        detect_job(connection, event_id, media_id, status="completed")
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("DELETE FROM media WHERE id = %s", (gone,))
+    connection.execute("SET session_replication_role = DEFAULT")
+    text = (MIGRATIONS / "0014_objects.sql").read_text()
+    connection.execute(text[text.index("-- What was deleted before there was a trigger") :].split("-- -----")[0])
+    assert connection.execute("SELECT media_id FROM deleted_photos").fetchall() == [{"media_id": gone}]
+    assert connection.execute("SELECT bucket, object_prefix FROM outbox").fetchall() == [
+        {"bucket": None, "object_prefix": f"events/{event_id}/{gone}/"}
+    ]
 
 
 def test_the_nearest_faces_are_found_through_the_hnsw_index(connection: Connection) -> None:
