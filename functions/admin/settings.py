@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import BucketName, Settings
+from shared.photo_settings import PhotoSettings
+from shared.settings import BucketName
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
-class AdminSettings(Settings):
+class AdminSettings(PhotoSettings):
     """Each field is the environment variable of the same name in capitals; one that is empty counts as not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
@@ -20,6 +21,8 @@ class AdminSettings(Settings):
     derived_bucket: BucketName
     # Decisions of one event wait for each other, each with its connection: with few, reading would wait behind them.
     database_pool_size: Annotated[int, Field(ge=1, le=64)] = 16
+    # Photos that are made small side by side, within the memory of one of the largest.
+    photos_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     # Requests that the process serves at a time: functions-framework reads the same variable.
     threads: Annotated[int, Field(ge=1, le=1000)] = 16
     # Users' tokens: signed with a secret shared with the host app (256 bits: a shorter HS256 key can be guessed),
