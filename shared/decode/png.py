@@ -50,12 +50,11 @@ def bytes_a_pixel(data: bytes) -> int:
 def essence(data: bytes) -> Essence:
     """The pixels' chunks alone, the orientation of eXIf, and the profile of iCCP.
 
+    The header is there: `size` has read it.
+
     Raises:
-        SyntaxError: a chunk that the pixels need has another checksum than it says, or the header is none.
+        SyntaxError: a chunk that the pixels need has another checksum than it says.
     """
-    if size(data) is None:
-        message = "no PNG header"
-        raise SyntaxError(message)
     kept, orientation, profile, colour_type = [_SIGNATURE], 1, b"", data[25]
     for kind, start, end in _chunks(data):
         if kind == b"IHDR" and len(kept) > 1:

@@ -118,19 +118,22 @@ def memory_needed(data: bytes, limits: DecodeLimits | None = None) -> int:
         if kind is Format.JPEG:
             header = read_header(content)
             return 0 if header is None else memory_of_jpeg(header, limits)
-        size = _size_without_opening(kind, data)
-        if size is None:
-            with _open(kind, data) as image:
+        size = _SIZES[kind](data) if kind in _SIZES else None
+        if kind not in _SIZES:
+            with _open(kind, iso_media.without_metadata(data) if kind in _ISO_MEDIA else data) as image:
                 size = image.size
-        return _memory(kind, data, size, limits)
+        return 0 if size is None else _memory(kind, data, size, limits)
     except Exception:  # noqa: BLE001 - whatever is wrong with the file, decode says it in plain words
         return 0
 
 
 def _decode_whole(kind: Format, data: bytes, limits: DecodeLimits) -> DecodedPhoto:
     """Decode what Pillow reads at its full size and reduces afterwards."""
-    size = _size_without_opening(kind, data)
-    if size is not None:
+    if kind in _SIZES:
+        size = _SIZES[kind](data)
+        if size is None:
+            message = "no header"
+            raise SyntaxError(message)
         _check(kind, data, size, limits)
     essence = _ESSENCES.get(kind, Essence)(data)
     with _open(kind, essence.file) as image:
@@ -171,7 +174,10 @@ def _decode_preview(
     preview: raw.Preview | None, name: str, data: bytes, limits: DecodeLimits, enough: int | None
 ) -> DecodedPhoto:
     if preview is None:
-        reason = f"The file is a {name} without a preview in full size, and raw pictures themselves are not read. "
+        article = "an" if name[0] in "AEIOU" else "a"
+        reason = (
+            f"The file is {article} {name} without a preview in full size, and raw pictures themselves are not read. "
+        )
         raise BadImage(BadImageCode.UNSUPPORTED_FORMAT, reason + _EXPORT)
     if isinstance(preview.content, tiff.Page):
         return _decode_page(preview.content, _RAW, data, limits, preview.orientation or 1)
@@ -216,17 +222,15 @@ _ESSENCES: Final[dict[Format, Callable[[bytes], Essence]]] = {
     Format.HEIF: lambda data: Essence(iso_media.without_metadata(data)),
     Format.AVIF: lambda data: Essence(iso_media.without_metadata(data)),
 }
+# Headers that are read here: libwebp allocates two canvases as soon as a file is opened.
+_SIZES: Final[dict[Format, Callable[[bytes], tuple[int, int] | None]]] = {
+    Format.PNG: png.size,
+    Format.WEBP: webp_canvas,
+}
 # What a pixel takes while it is decoded, measured with 48 megapixels: libheif's and libavif's planes, the picture made
 # of them, and Pillow's; WebP's two canvases with alpha; a GIF's colours beside its numbers.
 _BYTES_A_PIXEL: Final = {Format.WEBP: 16, Format.HEIF: 10, Format.AVIF: 12, Format.GIF: 10, Format.BMP: 8}
 _BYTES_OF_PAGE: Final = 5
-
-
-def _size_without_opening(kind: Format, data: bytes) -> tuple[int, int] | None:
-    """The size in a header that is read here: libwebp allocates two canvases as soon as a file is opened."""
-    if kind is Format.WEBP:
-        return webp_canvas(data)
-    return png.size(data) if kind is Format.PNG else None
 
 
 def _memory(kind: Format, data: bytes, size: tuple[int, int], limits: DecodeLimits) -> int:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.decode import BadImage, BadImageCode, DecodeLimits, NotAnImage, decode
+from shared.decode import BadImage, BadImageCode, DecodeLimits, NotAnImage, decode, memory_needed
+from shared.decode.jpeg_file import count_scans, read_header
 from tests.unit.shared.photo_files import (
     card,
     encode,
@@ -150,6 +151,15 @@ def test_a_bomb_is_refused_by_its_header(name: str, data: bytes) -> None:
     assert peak < 20e6
 
 
+@pytest.mark.parametrize("first", [b"VP4X", b"junk"])
+def test_a_webp_whose_size_is_not_in_its_first_chunk_is_not_even_opened(first: bytes) -> None:
+    # libwebp would make two canvases of 256 megapixels, whatever the header in front says.
+    lossless = b"VP8L\x0a\0\0\0\x2f\xff\xff\xff\x0f" + b"\0" * 5
+    data = b"RIFF\x30\0\0\0WEBP" + first + b"\x0a\0\0\0" + bytes(10) + lossless
+    assert refusal(data).code is BadImageCode.CORRUPT
+    assert memory_needed(data) == 0
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -186,6 +196,18 @@ def test_a_jpeg_with_thousands_of_scans_is_refused_quickly() -> None:
     error = refusal(data[:start] + scan * 5000 + b"\xff\xd9")
     assert "scans" in error.reason
     assert time.perf_counter() - started < 0.5
+
+
+def test_following_the_markers_of_a_12_megapixel_photo_costs_no_time() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise).resize((4000, 3000)), "JPEG", quality=90)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert (read_header(data) or pytest.fail("no header")).width == 4000
+        assert count_scans(data, 100) <= 100
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.001 * max(1, len(data) / 4e6)
 
 
 @pytest.mark.parametrize("size", [(20, 500), (500, 20), (16, 4000)])
