@@ -81,7 +81,7 @@ def _checked_header(data: bytes, limits: DecodeLimits) -> JpegFile:
 
 def _refuse_many_scans(data: bytes, pixels: int) -> None:
     most = min(_MAX_SCANS, _MAX_PIXELS_OF_SCANS // pixels)
-    if count_scans(data, most) > most:
+    if count_scans(data) > most:
         reason = (
             f"The JPEG file has more than {most} scans of {pixels / 1e6:.1f} megapixels each, which no camera writes "
             "and takes too long to read. Export it again as JPEG, not progressive."
