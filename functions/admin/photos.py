@@ -25,6 +25,8 @@ from shared.errors import Busy, Permanent
 from shared.memory_budget import MemoryBudget
 from shared.storage import ObjectMissing
 
+# So many files are in memory at a time; what is decoded of them shares the memory that one of the largest may take.
+_AT_ONCE = 2
 # Photos wait for their turn and for memory, and not for ever.
 _PATIENCE_SECONDS = 30.0
 
@@ -47,9 +49,8 @@ class PhotoQuery(BaseModel):
 def routes(room: Room) -> APIBlueprint:
     """The route that reads photos."""
     api = APIBlueprint("photos", __name__, abp_tags=[Tag(name="photos")])
-    # So many files are in memory at a time, and so much is decoded of them.
-    turns = BoundedSemaphore(room.settings.photos_at_once)
-    memory = MemoryBudget(room.settings.max_photo_memory, room.settings.photos_at_once, _PATIENCE_SECONDS)
+    turns = BoundedSemaphore(_AT_ONCE)
+    memory = MemoryBudget(room.settings.max_photo_memory, _AT_ONCE, _PATIENCE_SECONDS)
 
     @api.get("/media/<uuid:media_id>/image", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
     def get_photo(path: OfMedia, query: PhotoQuery) -> flask.Response:

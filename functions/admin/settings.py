@@ -21,8 +21,6 @@ class AdminSettings(PhotoSettings):
     derived_bucket: BucketName
     # Decisions of one event wait for each other, each with its connection: with few, reading would wait behind them.
     database_pool_size: Annotated[int, Field(ge=1, le=64)] = 16
-    # Photos that are made small side by side, within the memory of one of the largest.
-    photos_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     # Requests that the process serves at a time: functions-framework reads the same variable.
     threads: Annotated[int, Field(ge=1, le=1000)] = 16
     # Users' tokens: signed with a secret shared with the host app (256 bits: a shorter HS256 key can be guessed),

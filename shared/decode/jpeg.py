@@ -21,7 +21,7 @@ from shared.decode.outcome import (
 )
 from shared.decode.pixels import factor_for, foreign_profile, in_colour, memory_of_result, upright
 
-# An ordinary progressive JPEG has about ten scans. Each one costs a pass over the whole picture, 4 to 25 ns a pixel,
+# An ordinary progressive JPEG has about ten scans. Each one costs a pass over the whole picture, 1 to 4 ns a pixel,
 # so that a small file of many scans would take minutes ...
 _MAX_SCANS: Final = 100
 # ... and this many pixels of all scans together some ten seconds.
