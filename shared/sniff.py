@@ -166,7 +166,8 @@ def looks_cut_short(kind: Format, data: bytes) -> bool:
             short = _iso_boxes_overrun(data)
         case Format.TIFF:
             # The address of the directory, which most writers put behind the pixels.
-            short = int.from_bytes(data[4:8], "big" if data[:1] == b"M" else "little") >= len(data)
+            address = data[8:16] if b"+" in data[2:4] else data[4:8]
+            short = int.from_bytes(address, "big" if data[:1] == b"M" else "little") >= len(data)
         case _:
             short = False
     return short

@@ -29,6 +29,8 @@ _OLD_REDUCED: Final = 2
 _NO_PICTURES: Final = frozenset({4, 51177, 52527})
 _FLOATING_POINT: Final = 3
 _MOST_BITS: Final = 16
+# Pillow does not read these.
+_BIG_ENDIAN_BIG: Final = b"MM\0+"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def essence(data: bytes, page: Page) -> Essence:
 
 def why_not_read(page: Page) -> str | None:
     """What about a page's numbers is beyond what is read, in words; None when nothing is."""
+    if page.directory.data.startswith(_BIG_ENDIAN_BIG):
+        return "the pixels of a BigTIFF whose numbers are big-endian"
     if _FLOATING_POINT in page.directory.numbers(SAMPLE_FORMAT):
         return "floating-point colours"
     if max(page.directory.numbers(BITS), default=1) > _MOST_BITS:

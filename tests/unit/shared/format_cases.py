@@ -152,6 +152,21 @@ def _deep(bits: int) -> bytes:
     return encode(Image.fromarray(grey << (bits - 8)), "TIFF")
 
 
+def _big_endian(data: bytes) -> bytes:
+    """A little-endian BigTIFF of one directory, its header and directory written the other way round."""
+    (first,) = struct.unpack_from("<Q", data, 8)
+    (count,) = struct.unpack_from("<Q", data, first)
+    end = first + 8 + 20 * count
+    entries = b""
+    for at in range(first + 8, end, 20):
+        tag, kind, values = struct.unpack_from("<HHQ", data, at)
+        item = {3: "H", 4: "I"}[kind]
+        numbers = struct.unpack_from(f"<{values}{item}", data, at + 12)
+        entries += struct.pack(">HHQ", tag, kind, values) + struct.pack(f">{values}{item}", *numbers).ljust(8, b"\0")
+    head = b"MM\0+" + struct.pack(">HHQ", 8, 0, first)
+    return head + data[16:first] + struct.pack(">Q", count) + entries + data[end:]
+
+
 def _float_colours() -> bytes:
     values = struct.pack(f"<{96 * 64 * 3}f", *(np.asarray(card()).ravel() / 255))
     page = page_of(card(), t258=(SHORT, [32, 32, 32]), t339=(SHORT, [3, 3, 3]))
@@ -366,6 +381,11 @@ def _tiff_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("a colour profile that is none", READ, lambda: tiff_file([page_of(card(), t34675=(7, b"none" * 40))])),
         ("damaged tags of programs", READ, lambda: tiff_file([page_of(card(), t700=(99, b"abcdefgh"))])),
         ("floating-point colours", _unread("floating-point colours"), _float_colours),
+        (
+            "BigTIFF with big-endian numbers",
+            _unread("big-endian"),
+            lambda: _big_endian(encode(card(), "TIFF", big_tiff=True)),
+        ),
         ("without its directory", _cut(), lambda: encode(card(), "TIFF")[:-400][:200]),
     ]
 

@@ -8,6 +8,9 @@ from tests.unit.shared.format_cases import CASES, Case, Read, Refused, Skipped
 from tests.unit.shared.formats_document import PATH, document
 from tests.unit.shared.photo_files import CORNERS, corner_colours
 
+# Pillow warns about damaged metadata, the decoder silences that for the process, pytest undoes it for its tests.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
 _TOLERANCE = 40
 # The card's, and those of the cards in raw files: no thumbnail's.
 _FULL_SIZES = {(96, 64), (192, 128), (1344, 896)}
