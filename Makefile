@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page test lint format bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ screenshots: setup browser ## the web page's main states into docs/images; every
 test: setup ## everything that is checked; ends with what could not run here
 	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
 	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+
+formats: setup ## write docs/formats.md anew from the cases of the tests
+	@$(BIN)/python -m tests.unit.shared.formats_document
+
+fuzz: setup ## hostile bytes on the decoder, the push entry and the messages: make fuzz [TARGET=decode] [SECONDS=60]
+	@$(BIN)/python -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

@@ -15,11 +15,12 @@ class Format(Enum):
     TIFF = "tiff"
     GIF = "gif"
     BMP = "bmp"
+    RAW = "raw"
 
     @property
     def label(self) -> str:
         """The format as people write it."""
-        return {"webp": "WebP", "heif": "HEIC"}.get(self.value, self.value.upper())
+        return {"webp": "WebP", "heif": "HEIC", "raw": "raw"}.get(self.value, self.value.upper())
 
 
 class NotAnImage(Exception):
@@ -60,10 +61,19 @@ _OTHER_PICTURES: Final = (
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"8BPS", "Photoshop"),
+    (b"\x00MRM", "Minolta raw"),
+    (b"FOVb", "Sigma raw"),
+    (b"II\x1a\x00\x00\x00HEAPCCDR", "Canon raw (CRW)"),
+)
+# Raw files that do not begin as TIFF does; the others are told from TIFF by their tags (decode/raw.py).
+_RAWS: Final = (
     (b"FUJIFILMCCD-RAW", "Fujifilm raw"),
     (b"IIRO", "Olympus raw"),
+    (b"IIRS", "Olympus raw"),
+    (b"MMOR", "Olympus raw"),
     (b"IIU\x00", "Panasonic raw"),
 )
+_CANON_RAW: Final = b"crx "
 
 _OTHER_FILES: Final = (
     (0, b"%PDF", "a PDF document"),
@@ -110,29 +120,40 @@ def sniff(data: bytes) -> Format:
 
     Raises UnsupportedPicture for picture formats that are not read, NotAnImage for everything else.
     """
+    if raw_maker(data) is not None:
+        return Format.RAW
     for signature, found in _SIGNATURES:
         if data.startswith(signature):
             return found
-    for signature, name in _OTHER_PICTURES:
-        if data.startswith(signature):
-            raise UnsupportedPicture(_not_read(name))
+    _refuse_other_pictures(data)
+    if data[4:8] == b"ftyp":
+        return _iso_media(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return Format.WEBP
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return Format.BMP
-    if data[4:8] == b"ftyp":
-        return _iso_media(data)
     for offset, signature, name in _OTHER_FILES:
         if data[offset:].startswith(signature):
             raise NotAnImage(_is(name))
     raise NotAnImage(_is(_kind_of_text(data)))
 
 
+def _refuse_other_pictures(data: bytes) -> None:
+    for signature, name in _OTHER_PICTURES:
+        if data.startswith(signature):
+            raise UnsupportedPicture(_not_read(name))
+
+
+def raw_maker(data: bytes) -> str | None:
+    """Whose raw a file is that does not begin as TIFF does, in words; None for all others."""
+    if data[4:8] == b"ftyp" and data[8:12] == _CANON_RAW:
+        return "Canon raw"
+    return next((name for signature, name in _RAWS if data.startswith(signature)), None)
+
+
 def looks_cut_short(kind: Format, data: bytes) -> bool:
     """Say whether a file that could not be decoded lacks its end, as far as the format tells."""
     match kind:
-        case Format.JPEG:
-            short = b"\xff\xd9" not in data[-_TAIL_BYTES:]
         case Format.PNG:
             short = b"IEND" not in data[-_TAIL_BYTES:]
         case Format.GIF:
@@ -145,7 +166,10 @@ def looks_cut_short(kind: Format, data: bytes) -> bool:
             short = _iso_boxes_overrun(data)
         case Format.TIFF:
             # The address of the directory, which most writers put behind the pixels.
-            short = int.from_bytes(data[4:8], "big" if data[:1] == b"M" else "little") >= len(data)
+            address = data[8:16] if b"+" in data[2:4] else data[4:8]
+            short = int.from_bytes(address, "big" if data[:1] == b"M" else "little") >= len(data)
+        case _:
+            short = False
     return short
 
 
@@ -173,8 +197,6 @@ def _iso_media(data: bytes) -> Format:
         return Format.AVIF
     if major in _HEIF_BRANDS:
         return Format.HEIF
-    if major == b"crx ":
-        raise UnsupportedPicture(_not_read("Canon raw"))
     raise NotAnImage(_is("a video (MP4 or QuickTime)"))
 
 

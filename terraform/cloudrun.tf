@@ -10,10 +10,17 @@ locals {
     LOG_LEVEL            = var.log_level
   }
 
+  # Of photos, for detect that reads them and for admin that shows them.
+  photo_variables = {
+    MAX_PHOTO_BYTES  = var.detect.max_photo_bytes
+    MAX_PHOTO_MEMORY = var.detect.max_photo_memory
+    MAX_PHOTO_PIXELS = var.detect.max_photo_pixels
+  }
+
   # Every variable that a function's settings read, but for the secrets; null leaves one out. What is part of the image
   # (the model pack) is set there. A test compares with the settings' own classes.
   variables = {
-    admin = merge(local.common_variables, {
+    admin = merge(local.common_variables, local.photo_variables, {
       CORS_ORIGINS      = join(",", var.admin.cors_origins)
       DERIVED_BUCKET    = google_storage_bucket.derived.name
       INVITATION_DAYS   = var.admin.invitation_days
@@ -50,14 +57,12 @@ locals {
       CLUSTER_SELECTION_EPSILON = var.cluster.cluster_selection_epsilon
       DASK_SCHEDULER_ADDRESS    = var.cluster.dask_scheduler_address
     })
-    detect = merge(local.common_variables, {
+    detect = merge(local.common_variables, local.photo_variables, {
       DERIVED_BUCKET      = google_storage_bucket.derived.name
       FACE_PATIENCE       = var.detect.face_patience
       FACE_PHOTOS_AT_ONCE = var.detect.face_photos_at_once
       FACE_PHOTOS_WAITING = var.detect.face_photos_waiting
       FACE_THREADS        = var.detect.face_threads
-      MAX_PHOTO_BYTES     = var.detect.max_photo_bytes
-      MAX_PHOTO_PIXELS    = var.detect.max_photo_pixels
       PHOTOS_BUCKET       = google_storage_bucket.photos.name
     })
   }

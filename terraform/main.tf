@@ -26,7 +26,7 @@ locals {
   # pool: connections of one instance; instances times pool, summed, stays below max_connections.
   sizes = {
     small = {
-      admin           = { concurrency = 20, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 10 }
+      admin           = { concurrency = 20, cpu = "1", max = 2, memory = "2Gi", min = 0, pool = 10 }
       callback        = { concurrency = 8, cpu = "1", max = 2, memory = "512Mi", min = 0, pool = 4 }
       cluster         = { concurrency = 1, cpu = "1", max = 1, memory = "2Gi", min = 0, pool = 2 }
       detect          = { concurrency = 6, cpu = "2", max = 3, memory = "4Gi", min = 0, pool = 2 }
@@ -37,7 +37,7 @@ locals {
       tier            = "db-g1-small"
     }
     medium = {
-      admin           = { concurrency = 40, cpu = "1", max = 4, memory = "1Gi", min = 1, pool = 16 }
+      admin           = { concurrency = 40, cpu = "1", max = 4, memory = "2Gi", min = 1, pool = 16 }
       callback        = { concurrency = 16, cpu = "1", max = 4, memory = "1Gi", min = 0, pool = 6 }
       cluster         = { concurrency = 1, cpu = "2", max = 4, memory = "4Gi", min = 0, pool = 2 }
       detect          = { concurrency = 6, cpu = "2", max = 20, memory = "4Gi", min = 0, pool = 2 }

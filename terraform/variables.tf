@@ -115,14 +115,15 @@ variable "deletion_protection" {
 }
 
 variable "detect" {
-  description = "Settings of detect. The model pack is part of the image."
+  description = "Settings of detect; those of photos are admin's too. The model pack is part of the image."
   type = object({
     face_patience       = optional(number, 60)
     face_photos_at_once = optional(number, 2)
     face_photos_waiting = optional(number, 2)
     face_threads        = optional(number, 0)
     max_photo_bytes     = optional(number, 104857600)
-    max_photo_pixels    = optional(number, 100000000)
+    max_photo_memory    = optional(number, 1073741824)
+    max_photo_pixels    = optional(number, 250000000)
   })
   default  = {}
   nullable = false

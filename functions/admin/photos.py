@@ -17,18 +17,17 @@ from functions.admin.audit import note_read
 from functions.admin.auth import Caller
 from functions.admin.faces_store import Row
 from functions.admin.paths import OfMedia
-from functions.admin.photo_preview import STEPS, preview, step
+from functions.admin.photo_preview import STEPS, preview, preview_limits, step
 from functions.admin.problems import Problem, not_found, unprocessable
 from functions.admin.room import Room
-from shared.decode import BadImage, NotAnImage
-from shared.errors import Permanent
+from shared.decode import BadImage, NotAnImage, memory_needed
+from shared.errors import Busy, Permanent
+from shared.memory_budget import MemoryBudget
 from shared.storage import ObjectMissing
 
-# Larger files are refused by detect too.
-_MAX_PHOTO_BYTES = 100 * 2**20
-# Photos in memory at a time in one process (photo_preview.py says how much each may take); others wait for their
-# turn, and not for ever.
-_AT_A_TIME = 1
+# So many files are in memory at a time; what is decoded of them shares the memory that one of the largest may take.
+_AT_ONCE = 2
+# Photos wait for their turn and for memory, and not for ever.
 _PATIENCE_SECONDS = 30.0
 
 
@@ -50,7 +49,8 @@ class PhotoQuery(BaseModel):
 def routes(room: Room) -> APIBlueprint:
     """The route that reads photos."""
     api = APIBlueprint("photos", __name__, abp_tags=[Tag(name="photos")])
-    turns = BoundedSemaphore(_AT_A_TIME)
+    turns = BoundedSemaphore(_AT_ONCE)
+    memory = MemoryBudget(room.settings.max_photo_memory, _AT_ONCE, _PATIENCE_SECONDS)
 
     @api.get("/media/<uuid:media_id>/image", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
     def get_photo(path: OfMedia, query: PhotoQuery) -> flask.Response:
@@ -67,17 +67,24 @@ def routes(room: Room) -> APIBlueprint:
         if is_known(tag):
             return picture(None, tag)
         with _turn(turns):
-            return picture(_preview(room, photo, size), tag)
+            return picture(_preview(room, photo, size, memory), tag)
 
     return api
 
 
-def _preview(room: Room, photo: Row, size: int) -> bytes:
+def _preview(room: Room, photo: Row, size: int, memory: MemoryBudget) -> bytes:
     try:
         data = room.objects.read(
-            photo["bucket"], photo["object_name"], photo["object_generation"], max_bytes=_MAX_PHOTO_BYTES
+            photo["bucket"],
+            photo["object_name"],
+            photo["object_generation"],
+            max_bytes=room.settings.max_photo_bytes,
         )
-        return preview(data, size)
+        limits = room.settings.decode_limits()
+        with memory.taken(memory_needed(data, preview_limits(limits, size))):
+            return preview(data, size, limits)
+    except Busy:
+        raise _busy() from None
     except ObjectMissing:
         raise _no_photo() from None
     except (BadImage, NotAnImage) as error:
@@ -89,11 +96,15 @@ def _preview(room: Room, photo: Row, size: int) -> bytes:
 @contextmanager
 def _turn(turns: BoundedSemaphore) -> Iterator[None]:
     if not turns.acquire(timeout=_PATIENCE_SECONDS):
-        raise Problem(503, "try_again", "too many photos are asked for at once", headers={"Retry-After": "5"})
+        raise _busy()
     try:
         yield
     finally:
         turns.release()
+
+
+def _busy() -> Exception:
+    return Problem(503, "try_again", "too many photos are asked for at once", headers={"Retry-After": "5"})
 
 
 def _no_photo() -> Exception:

@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import BucketName, Settings
+from shared.photo_settings import PhotoSettings
+from shared.settings import BucketName
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
-class AdminSettings(Settings):
+class AdminSettings(PhotoSettings):
     """Each field is the environment variable of the same name in capitals; one that is empty counts as not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)

@@ -28,16 +28,17 @@ from functions.detect.objects import (
     is_folder,
 )
 from functions.detect.photo_objects import DELETED, REPLACED, PhotoObjects
-from functions.detect.pixel_budget import PixelBudget, Places
+from functions.detect.places import Places
 from functions.detect.redetection import Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Connection, Database
-from shared.decode import BadImage, DecodedPhoto, DecodeLimits, NotAnImage, decode, pixel_count
+from shared.decode import BadImage, DecodedPhoto, NotAnImage, decode, memory_needed
 from shared.errors import Busy, Permanent, Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger
+from shared.memory_budget import MemoryBudget
 from shared.outbox import Outbox
 from shared.sniff import UnsupportedPicture, sniff
 from shared.storage import ObjectMissing, ObjectStore
@@ -114,9 +115,9 @@ class Detection:
         self._model = model
         self._settings = settings
         self._photo_objects = PhotoObjects(objects, settings.photos_bucket, settings.derived_bucket)
-        self._limits = DecodeLimits(max_pixels=settings.max_photo_pixels)
+        self._limits = settings.decode_limits()
         # While one photo is decoded another is looked at; the largest that is let in has the memory to itself.
-        self._room = PixelBudget(settings.max_photo_pixels, settings.face_photos_at_once, settings.face_patience)
+        self._room = MemoryBudget(settings.max_photo_memory, settings.face_photos_at_once, settings.face_patience)
         # Whoever is beyond these is told so at once: waiting unseen would use up the time that the bus grants.
         self._places = Places(settings.face_photos_at_once + settings.face_photos_waiting)
 
@@ -312,7 +313,7 @@ class Detection:
                 data = self._objects.read(
                     work.bucket, work.object_name, work.generation, max_bytes=self._settings.max_photo_bytes
                 )
-            with self._room.taken(pixel_count(data)):
+            with self._room.taken(memory_needed(data, self._limits)):
                 with watch.stage("decode"):
                     decoded = decode(data, self._limits, enough=ENOUGH_TO_DETECT)
                 result = self._engine.detect(decoded)

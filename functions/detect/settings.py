@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.settings import BucketName, Settings
+from shared.photo_settings import PhotoSettings
+from shared.settings import BucketName
 
 
-class DetectSettings(Settings):
+class DetectSettings(PhotoSettings):
     """Each field is the environment variable of the same name in capitals."""
 
     photos_bucket: BucketName
@@ -27,5 +28,3 @@ class DetectSettings(Settings):
     # A photo that waits for room for longer is answered 429: what is left of the 300 s that the bus grants has to
     # suffice for its own work.
     face_patience: Annotated[float, Field(gt=0, le=240, description="seconds")] = 60
-    max_photo_bytes: Annotated[int, Field(ge=1)] = 100 * 2**20
-    max_photo_pixels: Annotated[int, Field(ge=1)] = 100_000_000

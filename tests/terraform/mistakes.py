@@ -177,8 +177,8 @@ MISTAKES = (
     Mistake(
         "a variable that nobody reads",
         "cloudrun.tf",
-        "      MAX_PHOTO_BYTES     = var.detect.max_photo_bytes",
-        "      MAX_PHOTO_SIZE      = var.detect.max_photo_bytes",
+        "    MAX_PHOTO_BYTES  = var.detect.max_photo_bytes",
+        "    MAX_PHOTO_SIZE   = var.detect.max_photo_bytes",
         "environments_are_what_the_settings_read",
         "complete",
     ),

@@ -18,7 +18,8 @@ def test_every_test_that_a_document_names_exists(document: str, least: int) -> N
     tests = [
         (path, name)
         for path, name in named
-        if path.split("/")[0] in {"unit", "contract", "integration", "terraform", "browser", "faults"}
+        if path.split("/")[0]
+        in {"unit", "contract", "integration", "terraform", "browser", "faults", "fuzz", "reported"}
     ]
     assert len(tests) > least
     for path, name in tests:

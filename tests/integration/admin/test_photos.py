@@ -10,9 +10,10 @@ import pytest
 from PIL import ExifTags, Image
 
 from functions.admin import photos as photos_module
+from shared.database import Connection
 from shared.decode import DecodedPhoto, DecodeLimits, decode
 from tests.arrange import PHOTOS_BUCKET, event, member, photo
-from tests.integration.admin.conftest import AdminSite
+from tests.integration.admin.conftest import AdminSite, open_site
 from tests.unit.shared.photo_files import CORNERS, card, corner_colours, encode, every_format, png_bomb
 
 _ROTATED = 6  # EXIF: the camera was held sideways
@@ -83,8 +84,8 @@ def test_a_size_that_is_not_made_is_refused(site: AdminSite, width: str) -> None
         (b"just words", "The file is a text."),
         (encode(card(), "JPEG")[:200], "cut short"),
         (b"\x00\x00\x00\x20ftypisom" + bytes(100), "video"),
-        (png_bomb(9000), "megapixels"),
-        (encode(card(2000, 10), "PNG"), "times as long"),
+        (png_bomb(20_000), "megapixels"),
+        (encode(card(2000, 20), "PNG"), "times as long"),
     ],
 )
 def test_a_photo_that_cannot_be_read_is_told_in_a_sentence(site: AdminSite, data: bytes, told: str) -> None:
@@ -93,33 +94,31 @@ def test_a_photo_that_cannot_be_read_is_told_in_a_sentence(site: AdminSite, data
     assert told in problem["detail"]
 
 
-def test_a_photo_that_is_too_large_or_gone_is_told(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_that_is_too_large_or_gone_is_told(site: AdminSite, database_url: str) -> None:
     event_id = event(site.connection)
-    media_id, deleted = (uploaded(site, event_id, encode(card(), "PNG")) for _ in range(2))
+    deleted = uploaded(site, event_id, encode(card(), "PNG"))
     site.connection.execute("UPDATE media SET deleted_generation = object_generation WHERE id = %s", (deleted,))
     overwritten = uploaded(site, event_id, encode(card(), "PNG"))
     site.objects.put(PHOTOS_BUCKET, f"events/{event_id}/{overwritten}/photo.jpg", b"another")
     announced = photo(site.connection, event_id, generation=None, named=False)
     for gone in (deleted, overwritten, announced):
         assert site.ask("GET", f"/media/{gone}/image")[0] == 404
-    monkeypatch.setattr(photos_module, "_MAX_PHOTO_BYTES", 10)
-    status, problem = site.ask("GET", f"/media/{media_id}/image")
+    with open_site(database_url, site.connection, max_photo_bytes=10) as strict:
+        media_id = uploaded(strict, event_id, encode(card(), "PNG"))
+        status, problem = strict.ask("GET", f"/media/{media_id}/image")
     assert (status, problem["code"]) == (422, "too_large")
 
 
-@pytest.mark.parametrize(("kind", "most"), [("JPEG", 60), ("PNG", 45), ("WEBP", 22)])
-def test_what_takes_more_memory_may_have_fewer_pixels(
-    site: AdminSite, monkeypatch: pytest.MonkeyPatch, kind: str, most: int
+def test_the_memory_of_a_photo_is_detect_s_setting_and_what_takes_more_is_told(
+    site: AdminSite, database_url: str
 ) -> None:
-    limits: list[DecodeLimits] = []
-
-    def watched(data: bytes, given: DecodeLimits) -> DecodedPhoto:
-        limits.append(given)
-        return decode(data, given)
-
-    monkeypatch.setattr("functions.admin.photo_preview.decode", watched)
-    shown(site, uploaded(site, event(site.connection), encode(card(), kind)))
-    assert limits[0].max_pixels // 1_000_000 == most
+    with open_site(database_url, site.connection, max_photo_memory=2**26) as small:
+        event_id = event(small.connection)
+        assert shown(small, uploaded(small, event_id, encode(card(3000, 2000), "PNG"))).size == (1024, 683)
+        media_id = uploaded(small, event_id, encode(card(3000, 2000), "WEBP", quality=1, method=0))
+        status, problem = small.ask("GET", f"/media/{media_id}/image")
+    assert (status, problem["code"]) == (422, "unreadable")
+    assert "the limit is 64" in problem["detail"]
 
 
 def test_asking_again_costs_neither_bucket_nor_decoder(site: AdminSite) -> None:
@@ -158,9 +157,17 @@ def test_a_photo_is_for_organisers_and_for_who_is_tagged_in_it(site: AdminSite) 
     assert [(row["what"], row["subject_id"], row["reads"]) for row in counted] == [("photo", media_id, 1)] * 3
 
 
-def test_photos_are_decoded_a_few_at_a_time_and_the_others_wait_or_are_told_to(
-    site: AdminSite, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("needed", "at_once"), [(1, 2), (DecodeLimits.max_bytes, 1)])
+def test_photos_are_decoded_as_many_at_a_time_as_there_is_memory_and_the_others_are_told_to_wait(
+    database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, needed: int, at_once: int
 ) -> None:
+    monkeypatch.setattr(photos_module, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(photos_module, "memory_needed", lambda _data, _limits: needed)
+    with open_site(database_url, connection) as site:
+        _others_are_told_to_wait(site, monkeypatch, at_once)
+
+
+def _others_are_told_to_wait(site: AdminSite, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     media_id = uploaded(site, event(site.connection), encode(card(), "PNG"))
     entered, leave = threading.Semaphore(0), threading.Event()
 
@@ -170,14 +177,13 @@ def test_photos_are_decoded_a_few_at_a_time_and_the_others_wait_or_are_told_to(
         return decode(data, limits)
 
     monkeypatch.setattr("functions.admin.photo_preview.decode", slow)
-    monkeypatch.setattr(photos_module, "_PATIENCE_SECONDS", 0.01)
     statuses: list[int] = []
 
     def look() -> None:
         client = site.client.application.test_client()
         statuses.append(client.get(f"/media/{media_id}/image", headers=site.token()).status_code)
 
-    busy = [threading.Thread(target=look) for _ in range(photos_module._AT_A_TIME)]
+    busy = [threading.Thread(target=look) for _ in range(at_once)]
     for thread in busy:
         thread.start()
     for _ in busy:

@@ -75,3 +75,16 @@ def png_bomb(side: int) -> bytes:
     body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     signature = b"\x89PNG\r\n\x1a\n"
     return signature + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+
+
+def tall_jpeg(width: int, height: int) -> bytes:
+    """Return a baseline JPEG of any height at the cost of 128 rows: its rows begin anew, so they can be repeated."""
+    band = encode(card(width, 128), "JPEG", quality=60, restart_marker_rows=1)
+    frame, scan = band.index(b"\xff\xc0"), band.index(b"\xff\xda")
+    pixels = scan + 2 + int.from_bytes(band[scan + 2 : scan + 4], "big")
+    rows = band[pixels:-2]  # eight rows of blocks with RST0 to RST6 between them
+    head = band[: frame + 5] + height.to_bytes(2, "big") + band[frame + 7 : pixels]
+    every = (rows + b"\xff\xd7") * -(-height // 128)
+    # As many rows of 16 as the height says, and nothing behind the last.
+    last = [place for place in range(len(every) - 1) if every[place] == 0xFF and 0xD0 <= every[place + 1] <= 0xD7]
+    return head + every[: last[-(-height // 16) - 1]] + b"\xff\xd9"

@@ -1,18 +1,18 @@
-"""Small photos go side by side, the largest goes alone, nobody waits for ever, and who finds no place is told so."""
+"""Small photos go side by side, the largest goes alone, and nobody waits for ever."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event, Lock
 
 import pytest
 
-from functions.detect.pixel_budget import PixelBudget, Places
 from shared.errors import Busy
+from shared.memory_budget import MemoryBudget
 
 WAIT = 10.0
 
 
 def test_two_photos_that_fit_are_in_at_the_same_time() -> None:
-    room, meeting = PixelBudget(100, 2, WAIT), Barrier(2)
+    room, meeting = MemoryBudget(100, 2, WAIT), Barrier(2)
 
     def go_in() -> None:
         with room.taken(50):
@@ -23,9 +23,9 @@ def test_two_photos_that_fit_are_in_at_the_same_time() -> None:
             future.result(WAIT)
 
 
-@pytest.mark.parametrize(("pixels", "photos", "each"), [(100, 8, 60), (100, 1, 1), (100, 8, 1000)])
-def test_photos_that_do_not_fit_go_one_after_the_other(pixels: int, photos: int, each: int) -> None:
-    room, inside, together, lock = PixelBudget(pixels, photos, WAIT), 0, 0, Lock()
+@pytest.mark.parametrize(("size", "photos", "each"), [(100, 8, 60), (100, 1, 1), (100, 8, 1000)])
+def test_photos_that_do_not_fit_go_one_after_the_other(size: int, photos: int, each: int) -> None:
+    room, inside, together, lock = MemoryBudget(size, photos, WAIT), 0, 0, Lock()
 
     def go_in() -> None:
         nonlocal inside, together
@@ -43,15 +43,15 @@ def test_photos_that_do_not_fit_go_one_after_the_other(pixels: int, photos: int,
 
 
 def test_a_large_photo_is_not_passed_for_ever_by_small_ones() -> None:
-    room, first_is_in, first_may_go, order = PixelBudget(100, 8, WAIT), Event(), Event(), list[str]()
+    room, first_is_in, first_may_go, order = MemoryBudget(100, 8, WAIT), Event(), Event(), list[str]()
 
     def first() -> None:
         with room.taken(10):
             first_is_in.set()
             assert first_may_go.wait(WAIT)
 
-    def later(name: str, pixels: int) -> None:
-        with room.taken(pixels):
+    def later(name: str, size: int) -> None:
+        with room.taken(size):
             order.append(name)
 
     with ThreadPoolExecutor(3) as pool:
@@ -68,7 +68,7 @@ def test_a_large_photo_is_not_passed_for_ever_by_small_ones() -> None:
 
 
 def test_room_is_given_back_by_whoever_fails() -> None:
-    room = PixelBudget(100, 1, WAIT)
+    room = MemoryBudget(100, 1, WAIT)
 
     def fail() -> None:
         with room.taken(100):
@@ -78,40 +78,22 @@ def test_room_is_given_back_by_whoever_fails() -> None:
         fail()
     with room.taken(100):
         assert room._photos == 0
-    assert (room._photos, room._pixels) == (1, 100)
+    assert (room._photos, room._free) == (1, 100)
 
 
 def test_who_waits_for_longer_than_the_patience_is_told_that_it_is_busy_and_holds_nothing() -> None:
-    room = PixelBudget(100, 8, patience=0.01)
+    room = MemoryBudget(100, 8, patience=0.01)
     with room.taken(60):
         for _ in range(2):
             with pytest.raises(Busy, match=r"no room to look at the photo within 0\.01 s"), room.taken(60):
                 pass
         with room.taken(40):
-            assert room._pixels == 0
-    assert (room._photos, room._pixels) == (8, 100)
+            assert room._free == 0
+    assert (room._photos, room._free) == (8, 100)
 
 
 def test_the_patience_counts_from_the_arrival_also_behind_another_who_waits() -> None:
-    room = PixelBudget(100, 8, patience=0.01)
+    room = MemoryBudget(100, 8, patience=0.01)
     with room._door, pytest.raises(Busy), room.taken(1):
         pass
     assert not room._door.locked()
-
-
-def test_as_many_as_there_are_places_get_in_and_the_next_is_told_at_once() -> None:
-    places = Places(2)
-    with places.taken():
-        with places.taken():
-            for _ in range(3):
-                with pytest.raises(Busy, match="2 photos are being looked at"), places.taken():
-                    pass
-        with places.taken():
-            pass
-
-
-def test_a_place_is_given_back_by_whoever_fails() -> None:
-    places = Places(1)
-    for _ in range(3):
-        with pytest.raises(ValueError, match="bad photo"), places.taken():
-            raise ValueError("bad photo")
