@@ -816,6 +816,23 @@ CREATE FUNCTION public.trombi_member_events() RETURNS uuid[]
 
 
 --
+-- Name: trombi_name_picture_of_tombstone(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_name_picture_of_tombstone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.crc32c IS NULL THEN
+        SELECT faces_crc32c, faces_picture_hash INTO NEW.crc32c, NEW.picture_hash FROM media WHERE id = NEW.media_id;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+
+--
 -- Name: trombi_note_reads(text, uuid, text, uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1293,7 +1310,10 @@ CREATE TABLE public.face_tombstones (
     event_id uuid NOT NULL,
     bbox jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT face_tombstones_bbox_check CHECK (public.is_normalised_box(bbox))
+    crc32c text,
+    picture_hash bytea,
+    CONSTRAINT face_tombstones_bbox_check CHECK (public.is_normalised_box(bbox)),
+    CONSTRAINT face_tombstones_picture_hash_check CHECK ((octet_length(picture_hash) = 32))
 );
 
 
@@ -1353,7 +1373,9 @@ CREATE TABLE public.media (
     bucket text,
     object_name text,
     object_generation bigint,
-    deleted_generation bigint DEFAULT 0 NOT NULL
+    deleted_generation bigint DEFAULT 0 NOT NULL,
+    faces_crc32c text,
+    faces_picture_hash bytea
 );
 
 
@@ -2255,6 +2277,13 @@ CREATE TRIGGER trombi_log_first_consent AFTER INSERT ON public.events FOR EACH R
 
 
 --
+-- Name: face_tombstones trombi_name_picture; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_name_picture BEFORE INSERT ON public.face_tombstones FOR EACH ROW EXECUTE FUNCTION public.trombi_name_picture_of_tombstone();
+
+
+--
 -- Name: cluster_runs cluster_runs_event_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2427,7 +2456,7 @@ ALTER TABLE ONLY public.faces
 --
 
 ALTER TABLE ONLY public.faces
-    ADD CONSTRAINT faces_one_model_per_event FOREIGN KEY (event_id, embedding_model) REFERENCES public.event_counters(event_id, embedding_model);
+    ADD CONSTRAINT faces_one_model_per_event FOREIGN KEY (event_id, embedding_model) REFERENCES public.event_counters(event_id, embedding_model) ON UPDATE CASCADE;
 
 
 --
@@ -3091,4 +3120,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0009'),
     ('0010'),
     ('0011'),
-    ('0012');
+    ('0012'),
+    ('0013');

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.detect.boxes import Box, box_iou
-from functions.detect.redetection import SAME_FACE_IOU, Redetection, recognise_known_faces
+from functions.detect.redetection import SAME_PLACE_IOU, Redetection, recognise_known_faces
 
 MEDIA = UUID("11111111-2222-4333-8444-555555555555")
 
@@ -61,11 +61,11 @@ def test_only_a_box_that_overlaps_by_more_than_half_keeps_an_id_or_is_a_purged_f
     found = recognise(detected, existing, tombstones)
     for box, face_id in zip(detected, found.face_ids, strict=True):
         if face_id is None:
-            assert any(box_iou(box, tombstone) > SAME_FACE_IOU for tombstone in tombstones)
+            assert any(box_iou(box, tombstone) > SAME_PLACE_IOU for tombstone in tombstones)
         elif face_id in existing:
-            assert box_iou(box, existing[face_id]) > SAME_FACE_IOU
+            assert box_iou(box, existing[face_id]) > SAME_PLACE_IOU
         else:
-            assert not any(box_iou(box, tombstone) > SAME_FACE_IOU for tombstone in tombstones)
+            assert not any(box_iou(box, tombstone) > SAME_PLACE_IOU for tombstone in tombstones)
 
 
 @given(st.lists(boxes(), max_size=8), _identified)
@@ -75,7 +75,7 @@ def test_no_detection_and_known_face_that_overlap_are_both_left_over(
     found = recognise(detected, existing)
     for box, face_id in zip(detected, found.face_ids, strict=True):
         if face_id not in existing:
-            assert not any(box_iou(box, existing[gone]) > SAME_FACE_IOU for gone in found.gone)
+            assert not any(box_iou(box, existing[gone]) > SAME_PLACE_IOU for gone in found.gone)
 
 
 @given(st.data(), st.permutations(range(len(_GRID))), st.integers(0, len(_GRID)))
