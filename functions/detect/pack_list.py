@@ -210,8 +210,8 @@ MINI = Pack(
         "mini is a small pack for laptops, tests and CI. Its packages say MIT, but the data its embedder was trained "
         "on is not documented: do not redistribute the files, and do not use them for a real event."
     ),
-    # Measured (docs/detection.md): of 144,747 pairs of different people 64 reach it, all but one of them blurred heads in
-    # the background; of 72 faces all do after re-encoding, resizing, brightening, sharpening, and 71 after a crop of 3 %.
+    # Measured (docs/detection.md): 64 of 144,747 pairs of different people reach it, all but one of them with a blurred
+    # head in the background; of 72 faces all but one do after an edit of their photo, and 71 after a crop of 3 %.
     same_face=0.85,
 )
 

@@ -140,6 +140,7 @@ PURE = [
     "functions/cluster/suggestions.py",
     "functions/detect/boxes.py",
     "shared/decode.py",
+    "functions/detect/picture_hash.py",
     "functions/detect/quality.py",
     "functions/detect/redetection.py",
     "shared/sniff.py",
