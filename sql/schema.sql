@@ -2060,6 +2060,13 @@ CREATE INDEX face_suggestions_person_idx ON public.face_suggestions USING btree 
 
 
 --
+-- Name: face_tombstones_event_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX face_tombstones_event_idx ON public.face_tombstones USING btree (event_id);
+
+
+--
 -- Name: face_tombstones_media_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2428,11 +2435,11 @@ ALTER TABLE ONLY public.face_suggestions
 
 
 --
--- Name: face_tombstones face_tombstones_media_id_event_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+-- Name: face_tombstones face_tombstones_event_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.face_tombstones
-    ADD CONSTRAINT face_tombstones_media_id_event_id_fkey FOREIGN KEY (media_id, event_id) REFERENCES public.media(id, event_id) ON DELETE CASCADE;
+    ADD CONSTRAINT face_tombstones_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE CASCADE;
 
 
 --

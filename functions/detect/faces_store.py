@@ -24,7 +24,10 @@ SELECT id, bbox, object_generation, thumbnail_object,
     embedding IS NOT NULL AND embedding_model = %(model)s AS has_embedding
 FROM faces WHERE media_id = %(media_id)s ORDER BY id
 """
-_TOMBSTONES = "SELECT bbox, crc32c, picture_hash FROM face_tombstones WHERE media_id = %s ORDER BY id"
+_TOMBSTONES = """
+SELECT bbox, crc32c, picture_hash FROM face_tombstones JOIN media ON media.id = media_id
+WHERE media_id = %s AND media.event_id = face_tombstones.event_id ORDER BY face_tombstones.id
+"""
 _STORED = """
 SELECT id, CASE WHEN embedding_model = %(model)s THEN embedding::real[] END AS embedding, landmarks
 FROM faces WHERE id = ANY(%(ids)s)

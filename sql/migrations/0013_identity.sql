@@ -12,6 +12,13 @@ ALTER TABLE face_tombstones
     ADD COLUMN IF NOT EXISTS crc32c text,
     ADD COLUMN IF NOT EXISTS picture_hash bytea CHECK (octet_length(picture_hash) = 32);
 
+-- A purge outlives the photo's row: a host may delete it, and upload the same picture under the same id.
+ALTER TABLE face_tombstones DROP CONSTRAINT IF EXISTS face_tombstones_media_id_event_id_fkey;
+ALTER TABLE face_tombstones DROP CONSTRAINT IF EXISTS face_tombstones_event_fkey;
+ALTER TABLE face_tombstones ADD CONSTRAINT face_tombstones_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+    ON DELETE CASCADE;
+CREATE INDEX IF NOT EXISTS face_tombstones_event_idx ON face_tombstones (event_id);
+
 -- Whoever makes a tombstone: it is of the picture that the photo's faces were found in.
 CREATE OR REPLACE FUNCTION trombi_name_picture_of_tombstone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$

@@ -350,3 +350,12 @@ def test_a_purged_face_hides_nobody_in_another_picture(scene: Scene, sample_phot
     assert any(box_iou(Box(**purged["bbox"]), Box(**face["bbox"])) > 0.5 for face in scene.faces())
     replace(scene, uploaded, sample_photos[SOMEBODY] if other.startswith("another") else png(both))
     assert not any(box_iou(Box(**purged["bbox"]), Box(**face["bbox"])) > 0.5 for face in scene.faces())
+
+
+def test_a_purge_holds_though_the_photo_s_row_was_deleted_and_made_again(scene: Scene, sample_photos: Photos) -> None:
+    uploaded, _ = looked_at(scene, sample_photos[SOMEBODY])
+    purge(scene)
+    scene.connection.execute("DELETE FROM media")
+    newer = replace(scene, uploaded, sample_photos[SOMEBODY])
+    assert scene.job_of(newer)["result"]["purged"] == 1
+    assert scene.faces() == []
