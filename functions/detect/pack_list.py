@@ -211,7 +211,7 @@ MINI = Pack(
         "on is not documented: do not redistribute the files, and do not use them for a real event."
     ),
     # Measured (docs/detection.md): 64 of 144,747 pairs of different people reach it, all but one of them with a blurred
-    # head in the background; of 72 faces all but one do after an edit of their photo, and 71 after a crop of 3 %.
+    # head in the background; of 72 faces all but one do after an edit of their photo, and 70 after a crop of 3 %.
     same_face=0.85,
 )
 
