@@ -131,7 +131,7 @@ class CloudStorage:
         data = content.getvalue()
         # The library checks a download that came in one piece only. What is stored compressed comes here expanded, and
         # its checksum is not this one; gzip has one of its own.
-        if blob.content_encoding is None and blob.crc32c not in (None, _crc32c(data)):
+        if blob.content_encoding is None and blob.crc32c not in (None, crc32c(data)):
             message = "the object came damaged: its checksum is not the stored one"
             raise Retryable(message)
         return data
@@ -175,7 +175,7 @@ class CloudStorage:
         return deleted
 
 
-def _crc32c(data: bytes) -> str:
+def crc32c(data: bytes) -> str:
     """The CRC32C as Cloud Storage writes it: base64 of four bytes, the highest first."""
     checksum: int = google_crc32c.value(data)
     return base64.b64encode(checksum.to_bytes(4, "big")).decode()

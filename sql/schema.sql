@@ -855,6 +855,23 @@ CREATE FUNCTION public.trombi_member_events() RETURNS uuid[]
 
 
 --
+-- Name: trombi_name_picture_of_tombstone(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_name_picture_of_tombstone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NEW.crc32c IS NULL THEN
+        SELECT faces_crc32c, faces_picture_hash INTO NEW.crc32c, NEW.picture_hash FROM media WHERE id = NEW.media_id;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+
+--
 -- Name: trombi_note_deleted_photos(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1391,7 +1408,10 @@ CREATE TABLE public.face_tombstones (
     event_id uuid NOT NULL,
     bbox jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT face_tombstones_bbox_check CHECK (public.is_normalised_box(bbox))
+    crc32c text,
+    picture_hash bytea,
+    CONSTRAINT face_tombstones_bbox_check CHECK (public.is_normalised_box(bbox)),
+    CONSTRAINT face_tombstones_picture_hash_check CHECK ((octet_length(picture_hash) = 32))
 );
 
 
@@ -1451,7 +1471,9 @@ CREATE TABLE public.media (
     bucket text,
     object_name text,
     object_generation bigint,
-    deleted_generation bigint DEFAULT 0 NOT NULL
+    deleted_generation bigint DEFAULT 0 NOT NULL,
+    faces_crc32c text,
+    faces_picture_hash bytea
 );
 
 
@@ -2158,6 +2180,13 @@ CREATE INDEX face_suggestions_person_idx ON public.face_suggestions USING btree 
 
 
 --
+-- Name: face_tombstones_event_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX face_tombstones_event_idx ON public.face_tombstones USING btree (event_id);
+
+
+--
 -- Name: face_tombstones_media_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2396,6 +2425,13 @@ CREATE TRIGGER trombi_log_first_consent AFTER INSERT ON public.events FOR EACH R
 
 
 --
+-- Name: face_tombstones trombi_name_picture; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_name_picture BEFORE INSERT ON public.face_tombstones FOR EACH ROW EXECUTE FUNCTION public.trombi_name_picture_of_tombstone();
+
+
+--
 -- Name: media trombi_note_deleted_photos; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -2547,11 +2583,11 @@ ALTER TABLE ONLY public.face_suggestions
 
 
 --
--- Name: face_tombstones face_tombstones_media_id_event_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+-- Name: face_tombstones face_tombstones_event_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.face_tombstones
-    ADD CONSTRAINT face_tombstones_media_id_event_id_fkey FOREIGN KEY (media_id, event_id) REFERENCES public.media(id, event_id) ON DELETE CASCADE;
+    ADD CONSTRAINT face_tombstones_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE CASCADE;
 
 
 --
@@ -2575,7 +2611,7 @@ ALTER TABLE ONLY public.faces
 --
 
 ALTER TABLE ONLY public.faces
-    ADD CONSTRAINT faces_one_model_per_event FOREIGN KEY (event_id, embedding_model) REFERENCES public.event_counters(event_id, embedding_model);
+    ADD CONSTRAINT faces_one_model_per_event FOREIGN KEY (event_id, embedding_model) REFERENCES public.event_counters(event_id, embedding_model) ON UPDATE CASCADE;
 
 
 --
@@ -3246,4 +3282,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0010'),
     ('0011'),
     ('0012'),
+    ('0013'),
     ('0014');

@@ -99,7 +99,8 @@ def routes(room: Room) -> APIBlueprint:
                 raise _no_thumbnail()
             note_read(connection, caller, entered.event_id, "thumbnail", path.face_id)
         name = face["thumbnail_object"]
-        tag = picture_tag(name, face["object_generation"], face["embedding_model"])
+        # Another box is another cut, also of the same object by the same embedder.
+        tag = picture_tag(name, face["object_generation"], face["embedding_model"], *face["bbox"].values())
         if is_known(tag):
             return picture(None, tag)
         return picture(_read(room, name), tag)

@@ -33,7 +33,7 @@ SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality
 FROM faces WHERE id = ANY(%s)
 """
 _THUMBNAIL = """
-SELECT event_id, thumbnail_object, object_generation, embedding_model FROM faces WHERE id = %s
+SELECT event_id, thumbnail_object, object_generation, embedding_model, bbox FROM faces WHERE id = %s
 """
 _PHOTO = """
 SELECT bucket, object_name, object_generation FROM media

@@ -258,7 +258,11 @@ _REMOVE_TAGS = "DELETE FROM media_tags WHERE id::text = ANY(%(keys)s)"
 _REMOVE_REJECTIONS = "DELETE FROM face_rejections WHERE face_id || ' ' || face_person_id = ANY(%(keys)s)"
 _REMOVE_SUGGESTIONS = "DELETE FROM face_suggestions WHERE face_id || ' ' || face_person_id = ANY(%(keys)s)"
 _PUT_TAGS_BACK = """
-INSERT INTO media_tags SELECT image.* FROM jsonb_populate_recordset(NULL::media_tags, %(before)s) AS image
+INSERT INTO media_tags (id, media_id, tagged_user_id, tagged_by_user_id, source, bbox, face_id, created_at)
+SELECT image.id, image.media_id, image.tagged_user_id, image.tagged_by_user_id, image.source,
+    -- Where the face is now: the photo may have been looked at again.
+    coalesce((SELECT bbox FROM faces WHERE faces.id = image.face_id), image.bbox), image.face_id, image.created_at
+FROM jsonb_populate_recordset(NULL::media_tags, %(before)s) AS image
 WHERE EXISTS (SELECT FROM media WHERE media.id = image.media_id AND media.event_id = %(event_id)s)
     AND EXISTS (SELECT FROM users WHERE users.id = image.tagged_user_id)
     AND (image.face_id IS NULL OR EXISTS (SELECT FROM faces WHERE faces.id = image.face_id))

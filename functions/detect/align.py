@@ -83,10 +83,19 @@ def portrait(rgb: Pixels, landmarks: npt.NDArray[np.floating]) -> Pixels:
     return _warp(rgb, next(inside, matrices[-1]), THUMBNAIL_SIDE, cv2.BORDER_REPLICATE)
 
 
+def crops_of_portrait(rgb: Pixels) -> list[Pixels]:
+    """Return what a portrait was cut around: uint8[112, 112, 3] for each of the margins that it may have."""
+    return [aligned_crop(rgb, _portrait_template(margin)) for margin in _PORTRAIT_MARGINS]
+
+
 def _portrait_matrix(landmarks: npt.NDArray[np.floating], margin: float) -> npt.NDArray[np.float64]:
+    return similarity(landmarks, _portrait_template(margin))
+
+
+def _portrait_template(margin: float) -> npt.NDArray[np.float64]:
+    """Return where a portrait of 160 pixels has the landmarks, [5, 2]."""
     border = ALIGNED_SIDE * (margin - 1.0) / 2
-    template = (ARCFACE_TEMPLATE + border) * (THUMBNAIL_SIDE / (ALIGNED_SIDE * margin))
-    return similarity(landmarks, template)
+    return np.asarray((ARCFACE_TEMPLATE + border) * (THUMBNAIL_SIDE / (ALIGNED_SIDE * margin)))
 
 
 def _shows_only_photo(matrix: npt.NDArray[np.float64], width: int, height: int) -> bool:

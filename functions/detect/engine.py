@@ -22,6 +22,7 @@ from functions.detect.align import (
     ARCFACE_TEMPLATE,
     THUMBNAIL_SIDE,
     aligned_crop,
+    crops_of_portrait,
     portrait,
     shown_in_crop,
     similarity,
@@ -31,7 +32,7 @@ from functions.detect.finding import Detections, Detector, canvases, find
 from functions.detect.prelu import without_prelu
 from functions.detect.pyramid import Pyramid
 from functions.detect.quality import pose, sharpness, size_in_pixels
-from shared.decode import DecodedPhoto, decode_again
+from shared.decode import DecodedPhoto, decode, decode_again
 
 EMBEDDING_SIZE: Final = 512
 
@@ -178,6 +179,26 @@ class Engine:
             timings=_timings(watch, (*stages, "embed_ms", "thumbnail_ms")),
             dropped=len(detections) - len(faces),
         )
+
+    def embed_at(self, photo: DecodedPhoto, landmarks: Sequence[Sequence[float]]) -> Floats | None:
+        """Embed what a photo shows at five landmarks, fractions of it: float32[512] of norm 1; None for no face at all.
+
+        Cut from the photo as it was decoded, which may be less than `detect` takes for a small face.
+        """
+        points = np.asarray(landmarks, dtype=np.float32) * (photo.original_width, photo.original_height)
+        if np.ptp(points, axis=0).max() <= 1.0:
+            return None
+        embeddings, usable = self._embed([_crop(Pyramid(photo), points)])
+        return embeddings[0] if usable[0] else None
+
+    def embed_thumbnail(self, thumbnail: bytes) -> Floats:
+        """Embed the face of a thumbnail that `detect` made: float32[n, 512] of norm 1, n at most 5.
+
+        A thumbnail does not say how much more than the aligned crop it shows: there is a row for each possibility, and
+        the one that is most like another face is the one to compare by.
+        """
+        embeddings, usable = self._embed(crops_of_portrait(decode(thumbnail).rgb))
+        return np.asarray(embeddings[usable])
 
     def _embed(self, crops: list[Pixels]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Embed aligned crops: float32[n, 512] with norm 1, and which of them are usable."""

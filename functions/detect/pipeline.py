@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from functions.detect import store
+from functions.detect import faces_store, store
 from functions.detect.engine import ENOUGH_TO_DETECT, DetectedFace, Engine
+from functions.detect.likeness import Likeness
 from functions.detect.objects import (
     COMPANION,
     NOT_AN_IMAGE,
@@ -27,9 +28,11 @@ from functions.detect.objects import (
     Standing,
     is_folder,
 )
+from functions.detect.pack_list import same_face_of
 from functions.detect.photo_objects import DELETED, REPLACED, PhotoObjects
+from functions.detect.picture_hash import picture_hash
 from functions.detect.places import Places
-from functions.detect.redetection import Redetection, recognise_known_faces
+from functions.detect.redetection import KnownFaces, Picture, Redetection, recognise_known_faces
 from functions.detect.settings import DetectSettings
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
@@ -41,7 +44,7 @@ from shared.log import log_context, logger
 from shared.memory_budget import MemoryBudget
 from shared.outbox import Outbox
 from shared.sniff import UnsupportedPicture, sniff
-from shared.storage import ObjectMissing, ObjectStore
+from shared.storage import ObjectMissing, ObjectStore, crc32c
 
 # In place of a generation: without consent the bucket is not asked.
 _NOT_LOOKED_FOR = 0
@@ -94,6 +97,16 @@ class _Found:
 
     decoded: DecodedPhoto
     faces: tuple[DetectedFace, ...]
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """Who is who, and what that was decided by: it holds as long as ``known`` is what the database knows."""
+
+    known: KnownFaces
+    in_same_bytes: frozenset[UUID]
+    redetection: Redetection
 
 
 class Detection:
@@ -116,6 +129,7 @@ class Detection:
         self._settings = settings
         self._photo_objects = PhotoObjects(objects, settings.photos_bucket, settings.derived_bucket)
         self._limits = settings.decode_limits()
+        self._likeness = Likeness(engine, objects, settings.derived_bucket, same_face_of(model))
         # While one photo is decoded another is looked at; the largest that is let in has the memory to itself.
         self._room = MemoryBudget(settings.max_photo_memory, settings.face_photos_at_once, settings.face_patience)
         # Whoever is beyond these is told so at once: waiting unseen would use up the time that the bus grants.
@@ -329,7 +343,7 @@ class Detection:
             watch.note({stage.removesuffix("_ms"): duration for stage, duration in result.timings.items()})
             if result.dropped:
                 logger().error("detections without usable numbers were dropped", dropped=result.dropped)
-            return _Found(decoded, result.faces)
+            return _Found(decoded, result.faces, Picture(crc32c(data), picture_hash(decoded.rgb)))
         return None
 
     def _end_unread(self, work: Work) -> None:
@@ -373,10 +387,10 @@ class Detection:
         """Upload thumbnails, then write the faces; again when the photo's faces changed in between."""
         uploaded: dict[str, None] = {}
         for _ in range(_MATCHING_TRIES):
+            matched = self._match(work, found)
+            thumbnails = _thumbnails(work, found, matched.redetection)
+            uploaded |= dict.fromkeys(thumbnails)
             with self._database.transaction() as connection:
-                matched = _match(connection, work, found)
-                thumbnails = _thumbnails(work, found, matched)
-                uploaded |= dict.fromkeys(thumbnails)
                 store.announce_thumbnails(connection, self._settings.derived_bucket, list(uploaded))
             with watch.stage("upload"):
                 self._upload_thumbnails(work, thumbnails)
@@ -385,15 +399,31 @@ class Detection:
         message = "the photo's faces kept changing while they were written"
         raise Retryable(message)
 
+    def _match(self, work: Work, found: _Found) -> _Matched:
+        """Who of the photo's faces is who. Old faces of other bytes are compared here, where nothing is locked."""
+        with self._database.transaction() as connection:
+            known = faces_store.known_faces(connection, work.media_id, self._model)
+            in_same_bytes = known.in_same_bytes(found.picture, work.generation)
+            others = [face for face in known.faces if face.face_id not in in_same_bytes]
+            stored = faces_store.stored_faces(connection, [face.face_id for face in others], self._model)
+        same_faces = self._likeness.same_faces(found.decoded, found.faces, others, stored)
+        redetection = recognise_known_faces(
+            work.media_id,
+            work.generation,
+            [face.box for face in found.faces],
+            {face.face_id: face.box for face in known.faces},
+            known.purged_places(found.picture),
+            is_same_face=lambda index, face_id: face_id in in_same_bytes or (index, face_id) in same_faces,
+        )
+        return _Matched(known, in_same_bytes, redetection)
+
     def _upload_thumbnails(self, work: Work, thumbnails: Mapping[str, bytes]) -> None:
         derived = self._settings.derived_bucket
         self._outbox.finish_deletions(derived, store.thumbnail_prefix(work.event_id, work.media_id))
         for name, thumbnail in thumbnails.items():
             self._objects.write(derived, name, thumbnail, content_type="image/jpeg")
 
-    def _write(
-        self, work: Work, found: _Found, matched: Redetection, uploaded: Sequence[str], watch: Stopwatch
-    ) -> bool:
+    def _write(self, work: Work, found: _Found, matched: _Matched, uploaded: Sequence[str], watch: Stopwatch) -> bool:
         """Write faces, job and outgoing message in one transaction; False when the matching is out of date."""
         derived = self._settings.derived_bucket
         with self._database.transaction() as connection:
@@ -406,18 +436,20 @@ class Detection:
                     self._refuse(connection, job, refusal)
                 else:
                     # The event's counters are locked from here on: no purge slips in between matching and writing.
-                    if _match(connection, work, found) != matched:
+                    if faces_store.known_faces(connection, work.media_id, self._model) != matched.known:
                         return False
-                    store.write_faces(
+                    faces_store.write_faces(
                         connection,
                         photo,
                         work.generation,
+                        found.picture,
                         found.faces,
-                        matched,
+                        matched.redetection,
+                        in_same_bytes=matched.in_same_bytes,
                         model=self._model,
                         derived_bucket=derived,
                     )
-                    job_ledger.complete(connection, job, _result(found, matched, self._model, watch))
+                    job_ledger.complete(connection, job, _result(found, matched.redetection, self._model, watch))
             store.settle_thumbnails(connection, derived, uploaded)
         return True
 
@@ -490,12 +522,6 @@ def _work_of_request(connection: Connection, job: Job, photo: Photo | None, curr
     else:
         return Work(job, photo.event_id, photo.media_id, photo.bucket, photo.object_name, generation)
     return None
-
-
-def _match(connection: Connection, work: Work, found: _Found) -> Redetection:
-    existing, tombstones = store.known_faces(connection, work.media_id)
-    boxes = [face.box for face in found.faces]
-    return recognise_known_faces(work.media_id, work.generation, boxes, existing, tombstones)
 
 
 def _thumbnails(work: Work, found: _Found, matched: Redetection) -> dict[str, bytes]:

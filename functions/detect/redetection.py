@@ -1,16 +1,72 @@
-"""Which detected faces are the ones already known (pure)."""
+"""Which detected faces are the ones already known, and which were purged (pure).
+
+A place says who somebody is only as long as the picture is the same one. In the same bytes it decides alone; in others
+the face has to be the same too. A tombstone holds no biometric, so that it speaks of its own picture alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from functions.detect.boxes import Box, box_iou
+from functions.detect.picture_hash import is_same_picture
 
-# Two boxes that share more than half of their union are the same face of the same photo.
-SAME_FACE_IOU = 0.5
+# Two boxes that share more than half of their union are in the same place.
+SAME_PLACE_IOU = 0.5
 _NAMESPACE = UUID("5c1f8f6e-6f0a-4c57-9d63-0f6d1f3f4d11")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a photo's bytes are, and what they show; None where faces are older than this was noted.
+
+    ``crc32c`` is Cloud Storage's checksum (base64), ``perceptual_hash`` that of picture_hash.py.
+    """
+
+    crc32c: str | None = None
+    perceptual_hash: bytes | None = None
+
+
+@dataclass(frozen=True)
+class KnownFace:
+    """A face of the photo's row: where it is, in which object it was found, and what there is to compare it by."""
+
+    face_id: UUID
+    box: Box
+    generation: int
+    has_embedding: bool
+    thumbnail: str | None
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """Where a face was purged, and from which picture."""
+
+    box: Box
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class KnownFaces:
+    """All that is known of a photo's faces; ``picture`` is what they were last found in."""
+
+    picture: Picture
+    faces: tuple[KnownFace, ...]
+    tombstones: tuple[Tombstone, ...]
+
+    def in_same_bytes(self, seen: Picture, generation: int) -> frozenset[UUID]:
+        """The faces that were found in these very bytes: place alone says whether they are there still."""
+        return frozenset(
+            face.face_id
+            for face in self.faces
+            if (face.generation == generation if self.picture.crc32c is None else self.picture.crc32c == seen.crc32c)
+        )
+
+    def purged_places(self, seen: Picture) -> tuple[Box, ...]:
+        """Where this picture showed faces that were purged from it."""
+        return tuple(stone.box for stone in self.tombstones if _is_of(stone.picture, seen))
 
 
 @dataclass(frozen=True)
@@ -28,45 +84,72 @@ class Redetection:
     gone: frozenset[UUID]
 
 
-def recognise_known_faces(
-    media_id: UUID,
-    generation: int,
-    detected: Sequence[Box],
-    existing: Mapping[UUID, Box],
-    tombstones: Sequence[Box],
-) -> Redetection:
-    """Match detections to the photo's faces one to one, by largest intersection over union first.
-
-    A new face's id follows from photo, generation and box, so that doing it again after a crash gives the
-    same ids (and overwrites the same thumbnails instead of leaving some behind).
-    """
+def in_same_place(detected: Sequence[Box], existing: Mapping[UUID, Box]) -> list[tuple[int, UUID]]:
+    """Pairs of a detection and a known face whose boxes overlap enough, the largest overlap first."""
     overlaps = sorted(
         (
             (-box_iou(box, known_box), index, face_id)
             for index, box in enumerate(detected)
             for face_id, known_box in existing.items()
-            if box_iou(box, known_box) > SAME_FACE_IOU
+            if box_iou(box, known_box) > SAME_PLACE_IOU
         ),
         key=lambda overlap: (overlap[0], overlap[1], str(overlap[2])),
     )
+    return [(index, face_id) for _, index, face_id in overlaps]
+
+
+def recognise_known_faces(
+    media_id: UUID,
+    generation: int,
+    detected: Sequence[Box],
+    existing: Mapping[UUID, Box],
+    purged: Iterable[Box],
+    *,
+    is_same_face: Callable[[int, UUID], bool],
+) -> Redetection:
+    """Match detections to the photo's faces one to one, by largest intersection over union first.
+
+    ``is_same_face`` is asked for a detection (its index) and a known face in the same place; ``purged`` are the boxes
+    of faces that were purged from this picture.
+
+    A new face's id follows from photo, generation and box, so that doing it again after a crash gives the
+    same ids (and overwrites the same thumbnails instead of leaving some behind). It is never one that the photo has.
+    """
     ids: dict[int, UUID] = {}
     taken: set[UUID] = set()
-    for _, index, face_id in overlaps:
-        if index not in ids and face_id not in taken:
+    for index, face_id in in_same_place(detected, existing):
+        if index not in ids and face_id not in taken and is_same_face(index, face_id):
             ids[index] = face_id
             taken.add(face_id)
-    purged = {
-        index
-        for index, box in enumerate(detected)
-        if index not in ids and any(box_iou(box, tombstone) > SAME_FACE_IOU for tombstone in tombstones)
-    }
-    face_ids = tuple(
-        None if index in purged else ids.get(index) or _new_id(media_id, generation, box)
-        for index, box in enumerate(detected)
-    )
-    return Redetection(face_ids, frozenset(taken), frozenset(existing) - taken)
+    stones = tuple(purged)
+    used = set(existing)
+    face_ids: list[UUID | None] = []
+    for index, box in enumerate(detected):
+        if index in ids:
+            face_ids.append(ids[index])
+        elif any(box_iou(box, stone) > SAME_PLACE_IOU for stone in stones):
+            face_ids.append(None)
+        else:
+            new_id = _new_id(media_id, generation, box, used)
+            used.add(new_id)
+            face_ids.append(new_id)
+    return Redetection(tuple(face_ids), frozenset(taken), frozenset(existing) - taken)
 
 
-def _new_id(media_id: UUID, generation: int, box: Box) -> UUID:
-    place = f"{box.x:.4f},{box.y:.4f},{box.w:.4f},{box.h:.4f}"
-    return uuid5(_NAMESPACE, f"{media_id}/{generation}/{place}")
+def _is_of(purged_from: Picture, seen: Picture) -> bool:
+    if purged_from.crc32c is None:
+        return True  # purged before pictures were noted: its place is all that is known
+    if purged_from.crc32c == seen.crc32c:
+        return True
+    hashes = (purged_from.perceptual_hash, seen.perceptual_hash)
+    return hashes[0] is not None and hashes[1] is not None and is_same_picture(hashes[0], hashes[1])
+
+
+def _new_id(media_id: UUID, generation: int, box: Box, used: Collection[UUID]) -> UUID:
+    """An id for a face at this place. A place may be used: by a face that has moved, or was another's."""
+    place = f"{media_id}/{generation}/{box.x:.4f},{box.y:.4f},{box.w:.4f},{box.h:.4f}"
+    face_id, number = uuid5(_NAMESPACE, place), 1
+    while face_id in used:
+        number += 1
+        face_id = uuid5(_NAMESPACE, f"{place}/{number}")
+    return face_id

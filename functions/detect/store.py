@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from psycopg.types.json import Jsonb
 
-from functions.detect.boxes import Box
-from functions.detect.engine import DetectedFace
 from functions.detect.objects import SECOND_PICTURE, Outcome, Photo
-from functions.detect.redetection import Redetection
 from shared import job_ledger, outbox
 from shared.database import Connection, one_row
 from shared.errors import Permanent
@@ -234,36 +231,24 @@ _EVENT_MODEL = "SELECT embedding_model FROM event_counters WHERE event_id = %s F
 _HOLDS_ANOTHER = """
 SELECT embedding_model FROM event_counters
 WHERE event_id = %(event_id)s AND embedding_model <> %(model)s
-    AND EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s)
+    AND EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s AND embedding IS NOT NULL)
 """
 _CLAIM_MODEL = """
 UPDATE event_counters SET embedding_model = %(model)s
 WHERE event_id = %(event_id)s
-    AND (embedding_model IS NULL OR NOT EXISTS (SELECT FROM faces WHERE event_id = %(event_id)s))
+    AND (embedding_model IS NULL OR NOT EXISTS (
+        SELECT FROM faces WHERE event_id = %(event_id)s AND embedding IS NOT NULL))
 """
-_FACES = "SELECT id, bbox FROM faces WHERE media_id = %s ORDER BY id"
-_TOMBSTONES = "SELECT bbox FROM face_tombstones WHERE media_id = %s ORDER BY id"
-# Named columns twice rather than a clever update: identity, person and decisions are not among them.
-_UPSERT_FACE = """
-INSERT INTO faces (id, media_id, event_id, object_generation, bbox, embedding, embedding_model, quality_score,
-    landmarks, sharpness, yaw, pitch, roll, size_px, thumbnail_object)
-VALUES (%(id)s, %(media_id)s, %(event_id)s, %(generation)s, %(bbox)s, %(embedding)s, %(model)s, %(quality_score)s,
-    %(landmarks)s, %(sharpness)s, %(yaw)s, %(pitch)s, %(roll)s, %(size_px)s, %(thumbnail_object)s)
-ON CONFLICT (id) DO UPDATE SET object_generation = excluded.object_generation, bbox = excluded.bbox,
-    embedding = excluded.embedding, embedding_model = excluded.embedding_model,
-    quality_score = excluded.quality_score, landmarks = excluded.landmarks, sharpness = excluded.sharpness,
-    yaw = excluded.yaw, pitch = excluded.pitch, roll = excluded.roll, size_px = excluded.size_px,
-    thumbnail_object = excluded.thumbnail_object, updated_at = now()
-WHERE (faces.object_generation, faces.bbox, faces.embedding, faces.embedding_model)
-    IS DISTINCT FROM (excluded.object_generation, excluded.bbox, excluded.embedding, excluded.embedding_model)
-"""
+_FACE_IDS = "SELECT id FROM faces WHERE media_id = %s ORDER BY id"
 _REMOVE_TAGS = "DELETE FROM media_tags WHERE face_id = ANY(%s) AND source <> 'manual'"
+# The tag is a human's and stays; the place was the face's.
+_TAGS_LOSE_PLACE = "UPDATE media_tags SET face_id = NULL, bbox = NULL WHERE face_id = ANY(%s)"
 _REMOVE_FACES = "DELETE FROM faces WHERE id = ANY(%s) RETURNING thumbnail_object"
 _REMOVE_PHOTO_TAGS = "DELETE FROM media_tags WHERE media_id = %s"
-# A face that a human placed stays when the same picture is looked at again and it is not found this time.
-_MAY_GO = """
-SELECT id FROM faces WHERE id = ANY(%(ids)s) AND NOT (placed_by_human AND object_generation = %(generation)s)
-ORDER BY id
+# What faces were found in is of no use once there are none.
+_FORGET_PICTURE = """
+UPDATE media SET faces_crc32c = NULL, faces_picture_hash = NULL
+WHERE id = %s AND NOT EXISTS (SELECT FROM faces WHERE media_id = media.id)
 """
 # Not "less than": generations of different names are not compared.
 _OF_EARLIER_OBJECTS = "SELECT id FROM faces WHERE media_id = %s AND object_generation <> %s ORDER BY id"
@@ -284,6 +269,11 @@ ON CONFLICT (event_id) DO UPDATE SET changed_photos = event_counters.changed_pho
 """
 
 
+def count_change(connection: Connection, event_id: UUID) -> None:
+    """Count one more photo whose faces changed: clustering is asked for by it."""
+    connection.execute(_COUNT_CHANGE, {"event_id": event_id})
+
+
 def refuse_known_other_model(connection: Connection, event_id: UUID, model: str) -> None:
     """As `refuse_other_model`, before the work: it waits for nobody who writes the event's faces, and claims nothing.
 
@@ -298,7 +288,8 @@ def refuse_known_other_model(connection: Connection, event_id: UUID, model: str)
 def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> None:
     """Keep embeddings of different models apart: an event holds those of one model.
 
-    The first face decides. An event whose faces are all gone may change its model.
+    The first face decides. An event whose embeddings are all gone may change its model; faces that are still there
+    without one are relabelled with it.
 
     Raises:
         Permanent: the event holds embeddings of another model.
@@ -313,16 +304,9 @@ def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> No
 def _other_model(held: str | None, model: str) -> Permanent:
     reason = (
         f"the event holds embeddings of {held}, this function makes those of {model}, and the two are not "
-        "comparable: set FACE_PACK back, or erase the event's faces and detect all of its photos again"
+        "comparable: set FACE_PACK back, or erase the event's embeddings and detect all of its photos again"
     )
     return Permanent("model_mismatch", reason)
-
-
-def known_faces(connection: Connection, media_id: UUID) -> tuple[dict[UUID, Box], list[Box]]:
-    """The photo's faces by id, and the boxes of faces that were purged from it."""
-    faces = connection.execute(_FACES, (media_id,)).fetchall()
-    tombstones = connection.execute(_TOMBSTONES, (media_id,)).fetchall()
-    return {row["id"]: Box(**row["bbox"]) for row in faces}, [Box(**row["bbox"]) for row in tombstones]
 
 
 def thumbnail_name(event_id: UUID, media_id: UUID, face_id: UUID) -> str:
@@ -335,38 +319,13 @@ def thumbnail_prefix(event_id: UUID, media_id: UUID) -> str:
     return f"events/{event_id}/{media_id}/"
 
 
-def write_faces(
-    connection: Connection,
-    photo: Photo,
-    generation: int,
-    detected: Sequence[DetectedFace],
-    redetection: Redetection,
-    *,
-    model: str,
-    derived_bucket: str,
-) -> bool:
-    """Make the photo's faces those detected; True when anything changed.
-
-    Faces that are gone go with their tags and thumbnails, but for those that a human placed in this picture.
-    """
-    changed = 0
-    for face, face_id in zip(detected, redetection.face_ids, strict=True):
-        if face_id is not None:
-            values = _face_values(photo, generation, face, face_id, model)
-            changed += connection.execute(_UPSERT_FACE, values).rowcount
-    gone = connection.execute(_MAY_GO, {"ids": list(redetection.gone), "generation": generation}).fetchall()
-    changed += remove_faces(connection, [row["id"] for row in gone], derived_bucket)
-    if changed:
-        connection.execute(_COUNT_CHANGE, {"event_id": photo.event_id})
-    return changed > 0
-
-
 def remove_faces_of_earlier_objects(connection: Connection, photo: Photo, generation: int, derived_bucket: str) -> None:
     """Delete the faces found in what the photo was before: what it is now shows nobody."""
     connection.execute(_LOCK_COUNTERS, (photo.event_id,))
     earlier = connection.execute(_OF_EARLIER_OBJECTS, (photo.media_id, generation)).fetchall()
     if remove_faces(connection, [row["id"] for row in earlier], derived_bucket):
-        connection.execute(_COUNT_CHANGE, {"event_id": photo.event_id})
+        count_change(connection, photo.event_id)
+    connection.execute(_FORGET_PICTURE, (photo.media_id,))
 
 
 def announce_thumbnails(connection: Connection, derived_bucket: str, names: Sequence[str]) -> None:
@@ -390,31 +349,12 @@ def _unreferenced(connection: Connection, names: Sequence[str]) -> list[str]:
     return sorted(set(names) - {row["thumbnail_object"] for row in rows})
 
 
-def _face_values(photo: Photo, generation: int, face: DetectedFace, face_id: UUID, model: str) -> dict[str, Any]:
-    return {
-        "id": face_id,
-        "media_id": photo.media_id,
-        "event_id": photo.event_id,
-        "generation": generation,
-        "bbox": Jsonb(asdict(face.box)),
-        "embedding": face.embedding,
-        "model": model,
-        "quality_score": face.quality_score,
-        "landmarks": Jsonb([list(point) for point in face.landmarks]),
-        "sharpness": face.sharpness,
-        "yaw": face.yaw,
-        "pitch": face.pitch,
-        "roll": face.roll,
-        "size_px": face.size_px,
-        "thumbnail_object": thumbnail_name(photo.event_id, photo.media_id, face_id),
-    }
-
-
 def remove_faces(connection: Connection, face_ids: Sequence[UUID], derived_bucket: str) -> int:
     """Delete faces with the tags they gave and their thumbnails; returns how many there were."""
     if not face_ids:
         return 0
     connection.execute(_REMOVE_TAGS, (list(face_ids),))
+    connection.execute(_TAGS_LOSE_PLACE, (list(face_ids),))
     removed = connection.execute(_REMOVE_FACES, (list(face_ids),)).fetchall()
     for row in removed:
         if row["thumbnail_object"]:
@@ -435,11 +375,12 @@ def has_faces_of(connection: Connection, photo: Photo, generation: int) -> bool:
 def remove_photo_traces(connection: Connection, photo: Photo, derived_bucket: str) -> bool:
     """Delete the photo's faces, tags and thumbnails; True when faces were among them."""
     connection.execute(_LOCK_COUNTERS, (photo.event_id,))
-    existing, _ = known_faces(connection, photo.media_id)
-    removed = remove_faces(connection, sorted(existing), derived_bucket)
+    existing = connection.execute(_FACE_IDS, (photo.media_id,)).fetchall()
+    removed = remove_faces(connection, [row["id"] for row in existing], derived_bucket)
     connection.execute(_REMOVE_PHOTO_TAGS, (photo.media_id,))
     # By prefix as well: a run that died before its commit may have left thumbnails that no row names.
     outbox.add_deletion(connection, derived_bucket, thumbnail_prefix(photo.event_id, photo.media_id))
+    connection.execute(_FORGET_PICTURE, (photo.media_id,))
     if removed:
-        connection.execute(_COUNT_CHANGE, {"event_id": photo.event_id})
+        count_change(connection, photo.event_id)
     return removed > 0

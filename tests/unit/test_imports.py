@@ -148,6 +148,7 @@ PURE = [
     "functions/detect/boxes.py",
     "functions/detect/objects.py",
     *(path.as_posix() for path in modules("shared/decode")),
+    "functions/detect/picture_hash.py",
     "functions/detect/quality.py",
     "functions/detect/redetection.py",
     "shared/sniff.py",

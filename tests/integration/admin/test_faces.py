@@ -109,6 +109,9 @@ def test_a_thumbnail_is_kept_by_the_browser_alone_and_asked_about_each_time(site
     site.connection.execute("UPDATE faces SET object_generation = 2")
     changed = site.client.get(path, headers=site.token() | {"If-None-Match": first.headers["ETag"]})
     assert changed.status_code == 200
+    site.connection.execute("""UPDATE faces SET bbox = '{"x": 0.3, "y": 0.1, "w": 0.2, "h": 0.2}'""")
+    moved = site.client.get(path, headers=site.token() | {"If-None-Match": changed.headers["ETag"]})
+    assert moved.status_code == 200, "the same object and embedder, another cut"
 
 
 @pytest.mark.parametrize(

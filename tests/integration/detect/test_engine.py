@@ -323,6 +323,20 @@ def test_people_of_an_event_are_found_and_told_apart(
 
 
 @of_labelled_photos
+def test_a_face_is_embedded_again_at_its_landmarks_and_from_its_thumbnail(
+    engine: Engine, looked_at: Callable[[Path], DetectionResult], labelled: LabelledPhotos
+) -> None:
+    for path in [*list(labelled.singles)[::8], *labelled.groups]:
+        photo = decode(path.read_bytes(), enough=ENOUGH_TO_DETECT)
+        for face in looked_at(path).faces:
+            there = engine.embed_at(photo, face.landmarks)
+            assert there is not None
+            assert there @ face.embedding > 0.999
+            assert (engine.embed_thumbnail(face.thumbnail) @ face.embedding).max() > 0.85
+    assert engine.embed_at(photo, [(0.5, 0.5)] * 5) is None
+
+
+@of_labelled_photos
 def test_every_face_of_an_event_is_insightfaces_own(
     mini_pack: Path, looked_at: Callable[[Path], DetectionResult], labelled: LabelledPhotos
 ) -> None:

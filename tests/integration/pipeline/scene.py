@@ -11,7 +11,9 @@ from threading import Lock
 from typing import Any
 from uuid import UUID, uuid4
 
+import numpy as np
 from google.cloud import storage
+from numpy.typing import NDArray
 
 from functions.detect.engine import DetectionResult, Engine
 from functions.detect.pipeline import Detection
@@ -143,6 +145,12 @@ class RememberingEngine:
             if key not in self._known:
                 self._known[key] = self._engine.detect(photo)
             return self._known[key]
+
+    def embed_at(self, photo: DecodedPhoto, landmarks: Sequence[Sequence[float]]) -> NDArray[np.float32] | None:
+        return self._engine.embed_at(photo, landmarks)
+
+    def embed_thumbnail(self, thumbnail: bytes) -> NDArray[np.float32]:
+        return self._engine.embed_thumbnail(thumbnail)
 
 
 @dataclass(frozen=True)

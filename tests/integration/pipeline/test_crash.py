@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
 from shared.contracts import DetectRequested, StorageNotification
 from tests.integration.pipeline.scene import Scene, SimulatedCrash, media_of
@@ -22,9 +24,15 @@ def _first_upload(scene: Scene, photos: Photos) -> StorageNotification:
 
 
 def _other_picture(scene: Scene, photos: Photos) -> StorageNotification:
+    """One of two people is somebody else now; the other is the same face in other bytes."""
     before = scene.upload(photos["group-middle"])
     scene.detection.uploaded(before)
-    return scene.upload(photos["guest-1-1"], media_of(before))
+    other = Image.open(io.BytesIO(photos["group-middle"]))
+    stranger = Image.open(io.BytesIO(photos["guest-1-1"])).resize((other.width // 2, other.height))
+    other.paste(stranger, (other.width // 2, 0))
+    stream = io.BytesIO()
+    other.save(stream, "JPEG", quality=90)
+    return scene.upload(stream.getvalue(), media_of(before))
 
 
 def _deletion(scene: Scene, photos: Photos) -> StorageNotification:

@@ -39,6 +39,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Pack:
         embedding_width=512,
         licence="none",
         notice="A toy.",
+        same_face=0.8,
     )
     monkeypatch.setattr(packs, "PACKS", {"toy": pack})
     return pack
