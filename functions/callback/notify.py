@@ -1,7 +1,7 @@
 """Telling people, by mail. The words are made when they are told, from ids: a message carries none.
 
-At least once, and rarely twice: the row that says "sent" is locked while the mail is handed in and marked before the
-lock goes. A crash in between sends the mail again, with the same link and the same Message-ID.
+At least once, and rarely twice: who writes a mail is the only one until it is marked as sent. A crash in between sends
+the mail again, with the same link and the same Message-ID. No row is locked while the mail server is talked to.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class Notifier:
                 faces = store.best_faces(connection, made.face_person_id, _MOST_PREVIEWS) if made else []
             if made is None or not _is_to_send(made):
                 return
-            # Read before the invitation is locked: a slow bucket holds up nobody.
             previews = self._previews(faces) if self._post is not None else {}
             with self._database.transaction() as connection:
-                now = store.lock_invitation(connection, message.invitation_id, message.event_id)
+                store.be_its_writer(connection, message.invitation_id)
+                now = store.invitation(connection, message.invitation_id, message.event_id)
                 if now is not None and _is_to_send(now):
                     problem = self._send_invitation(connection, now, previews)
                     if problem is not None:

@@ -23,7 +23,7 @@ from functions.detect.settings import DetectSettings
 from functions.detect.store import Photo
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.decode import BadImage, DecodedPhoto, DecodeLimits, NotAnImage, decode, pixel_count
 from shared.errors import Busy, Permanent, Retryable
 from shared.job_ledger import Job
@@ -143,6 +143,7 @@ class Detection:
 
     # ------------------------------------------------------------ accept
 
+    @again_on_conflict
     def _accept_upload(self, notification: StorageNotification) -> Work | None:
         """The work that an upload asks for; None when there is none (refused, stale or done already)."""
         with self._database.transaction() as connection:
@@ -194,6 +195,7 @@ class Detection:
         logger().warning("photo refused", job_id=str(job.id), code=refusal.code, reason=refusal.reason)
         job_ledger.fail(connection, job, refusal.code, refusal.reason)
 
+    @again_on_conflict
     def _accept_request(self, message: DetectRequested) -> Work | None:
         """The work that a request asks for; None when there is none (refused, stale or done already)."""
         current = self._current_object(message)
@@ -277,6 +279,7 @@ class Detection:
             return _Found(decoded, result.faces)
         return None
 
+    @again_on_conflict
     def _end_unread(self, work: Work) -> None:
         """The object is gone. What deleted or replaced it has a message of its own: the faces are its business."""
         with self._database.transaction() as connection:
@@ -285,6 +288,7 @@ class Detection:
                 skipped = "the object was deleted or replaced before it was read"
                 job_ledger.complete(connection, job, {"skipped": skipped})
 
+    @again_on_conflict
     def _end_without_faces(
         self, work: Work, *, skipped: str = "", detail: str = "", refusal: Permanent | None = None
     ) -> None:
@@ -322,6 +326,7 @@ class Detection:
         for name, thumbnail in thumbnails.items():
             self._objects.write(derived, name, thumbnail, content_type="image/jpeg")
 
+    @again_on_conflict
     def _write(
         self, work: Work, found: _Found, matched: Redetection, uploaded: Sequence[str], watch: Stopwatch
     ) -> bool:
@@ -372,6 +377,7 @@ class Detection:
 
     # ------------------------------------------------------------ delete
 
+    @again_on_conflict
     def _delete(self, notification: StorageNotification) -> None:
         """The object is gone: so are the photo's faces, thumbnails and tags, unless a newer object is there."""
         if notification.overwritten_by_generation is not None:

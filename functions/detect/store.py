@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from functions.detect.boxes import Box
 from functions.detect.engine import DetectedFace
 from functions.detect.redetection import Redetection
-from shared import job_ledger, outbox
+from shared import consent, job_ledger, outbox
 from shared.database import Connection
 from shared.errors import Permanent
 from shared.job_ledger import Job
@@ -44,11 +44,12 @@ _SET_DELETED = "UPDATE media SET deleted_generation = greatest(deleted_generatio
 
 
 def lock_photo(connection: Connection, media_id: UUID, event_id: UUID, *, create: bool = True) -> Photo | None:
-    """The photo's row, locked, made where the host app has not done so.
+    """The photo's row, locked (after its event's), made where the host app has not done so.
 
     Raises:
         Permanent: the media id belongs to a photo of another event.
     """
+    consent.event_exists(connection, event_id)
     if create:
         connection.execute(_CREATE_PHOTO, (media_id, event_id))
     row = connection.execute(_LOCK_PHOTO, (media_id,)).fetchone()
