@@ -25,20 +25,26 @@ _POOL_TIMEOUT_SECONDS = 10.0
 # Postgres ends one of those who wait for each other, after a second: three of them in a row are a mistake.
 _TRIES = 4
 
+_ENDED_FOR_ANOTHER = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.TransactionRollback,
+)
+
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 
 class Conflict(Retryable):
-    """Postgres ended the transaction for another one's sake (deadlock, serialisation): done again, it likely succeeds."""
+    """Postgres ended the transaction for another's sake (deadlock, serialisation): done again, it likely succeeds."""
 
 
 def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
     """Do ``work`` again, from its beginning, when its transaction ended in a `Conflict`: four times at most.
 
     For work that is one transaction and touches nothing else before the commit: what it asks for outside is on the
-    outbox, which was rolled back with the rest. There is one order of locks (ARCHITECTURE.md), in which nobody deadlocks;
-    statements of the host app's own, whose cascades go against it, are what this is for.
+    outbox, which was rolled back with the rest. There is one order of locks (ARCHITECTURE.md), in which nobody
+    deadlocks; statements of the host app's own, whose cascades go against it, are what this is for.
 
     Raises:
         Conflict: each time.
@@ -98,7 +104,7 @@ class Database:
         except PoolTimeout:
             message = f"the database gave no connection within {_POOL_TIMEOUT_SECONDS:.0f} s"
             raise Retryable(message) from None
-        except psycopg.errors.TransactionRollback as error:
+        except _ENDED_FOR_ANOTHER as error:
             message = f"the database is away or busy ({type(error).__name__})"
             raise Conflict(message) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -109,6 +115,21 @@ class Database:
         """Close the pool's connections."""
         if "_pool" in self.__dict__:
             self._pool.close()
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """A part of the transaction that may be done again by itself: what came before it stays, its locks with it.
+
+    Raises:
+        Conflict: Postgres ended the part for another one's sake.
+    """
+    try:
+        with connection.transaction():
+            yield
+    except _ENDED_FOR_ANOTHER as error:
+        message = f"the database is away or busy ({type(error).__name__})"
+        raise Conflict(message) from error
 
 
 def one_row(connection: Connection, statement: str, values: Any) -> DictRow:  # noqa: ANN401 - as psycopg takes them

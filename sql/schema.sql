@@ -218,14 +218,13 @@ DECLARE
     accounts uuid[];
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) OR address = '' THEN
-        RETURN trombi_empty_receipt(of_event);
-    END IF;
     accounts := ARRAY(SELECT id FROM users WHERE trombi_address(email) = address LIMIT 2);
     IF cardinality(accounts) <> 1 THEN
         accounts := '{NULL}';
     END IF;
-    PERFORM trombi_hold_for_erasure(of_event, accounts[1], NULL, ARRAY[address]);
+    IF address = '' OR NOT trombi_hold_for_erasure(of_event, accounts[1], NULL, ARRAY[address]) THEN
+        RETURN trombi_empty_receipt(of_event);
+    END IF;
     RETURN trombi_erase(of_event, accounts[1], NULL, ARRAY[address]);
 END
 $$;
@@ -260,7 +259,9 @@ BEGIN
             SELECT trombi_address(email) FROM users WHERE id = survivor.linked_user_id
         ) AS known WHERE address <> ''
     );
-    PERFORM trombi_hold_for_erasure(survivor.event_id, survivor.linked_user_id, survivor.id, addresses);
+    IF NOT trombi_hold_for_erasure(survivor.event_id, survivor.linked_user_id, survivor.id, addresses) THEN
+        RETURN NULL;
+    END IF;
     RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, addresses);
 END
 $$;
@@ -278,11 +279,10 @@ DECLARE
     addresses text[];
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, purged_user);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) THEN
+    addresses := ARRAY(SELECT trombi_address(email) FROM users WHERE id = purged_user AND email <> '');
+    IF NOT trombi_hold_for_erasure(of_event, purged_user, NULL, addresses) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    addresses := ARRAY(SELECT trombi_address(email) FROM users WHERE id = purged_user AND email <> '');
-    PERFORM trombi_hold_for_erasure(of_event, purged_user, NULL, addresses);
     RETURN trombi_erase(of_event, purged_user, NULL, addresses);
 END
 $$;
@@ -943,7 +943,7 @@ CREATE FUNCTION public.trombi_has_words(name text, asked text) RETURNS boolean
 -- Name: trombi_hold_for_erasure(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.trombi_hold_for_erasure(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS void
+CREATE FUNCTION public.trombi_hold_for_erasure(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -957,6 +957,7 @@ BEGIN
         PERFORM 1 FROM users WHERE id = of_user AND made_by_invitation FOR UPDATE;
     END IF;
     PERFORM trombi_hold_rows(of_event, ARRAY[of_user], person_list, face_list);
+    RETURN EXISTS (SELECT FROM events WHERE id = of_event);
 END
 $$;
 

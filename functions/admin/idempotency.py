@@ -32,8 +32,9 @@ Work = Callable[[Connection], tuple[int, dict[str, Any]]]
 
 
 def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = None) -> flask.Response:
-    """Do ``work`` in one transaction (again, when Postgres ended it for another's sake) and answer with what it returns (status and JSON object).
+    """Do ``work`` in one transaction and answer with what it returns (status and JSON object).
 
+    The transaction is done again when Postgres ended it for another's sake.
     With an ``Idempotency-Key`` the answer commits together with the work, and the same request is given the same
     answer from then on, for a day; while the first is under way, the second waits for it. What is refused is not
     kept: it may be tried again. ``event_id`` says which event's erasure takes the kept answer along; access.py notes

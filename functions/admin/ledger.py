@@ -54,11 +54,13 @@ def lock_event(
     rows, and those of the faces' photos, come before the event's counters in the order of locks.
 
     Raises:
-        Problem: 409 ``account_gone``, the account of who decides was deleted this moment.
+        Problem: 404, the event was deleted this moment; 409 ``account_gone``, the account of who decides was.
     """
     named = [] if actor_id is None else [actor_id]
     ledger_store.hold_rows(connection, event_id, [*named, *users], persons, faces)
-    if actor_id is not None and not ledger_store.is_there(connection, actor_id):
+    if not ledger_store.event_is_there(connection, event_id):
+        raise not_found("there is no such event any more")
+    if actor_id is not None and not ledger_store.user_is_there(connection, actor_id):
         raise conflict("account_gone", "this account has been deleted")
     return ledger_store.next_version(connection, event_id)
 

@@ -145,12 +145,18 @@ def hold_rows(
     connection.execute(_HOLD_ROWS, (event_id, list(users), list(persons), list(faces)))
 
 
-_IS_THERE = "SELECT EXISTS (SELECT FROM users WHERE id = %s) AS yes"
+_EVENT_IS_THERE = "SELECT EXISTS (SELECT FROM events WHERE id = %s) AS yes"
+_USER_IS_THERE = "SELECT EXISTS (SELECT FROM users WHERE id = %s) AS yes"
 
 
-def is_there(connection: Connection, user_id: UUID) -> bool:
+def event_is_there(connection: Connection, event_id: UUID) -> bool:
+    """Whether there is such an event."""
+    return bool(one_row(connection, _EVENT_IS_THERE, (event_id,))["yes"])
+
+
+def user_is_there(connection: Connection, user_id: UUID) -> bool:
     """Whether there is such an account."""
-    return bool(one_row(connection, _IS_THERE, (user_id,))["yes"])
+    return bool(one_row(connection, _USER_IS_THERE, (user_id,))["yes"])
 
 
 def next_version(connection: Connection, event_id: UUID) -> int:

@@ -79,7 +79,7 @@ class Receipt(BaseModel):
 
     id: UUID
     event_id: UUID
-    reason: Literal["purge", "archive", "consent", "retention", "event_deleted"]
+    reason: Literal["purge", "archive", "consent", "retention", "event_deleted", "account_deleted"]
     erased: Erased
     thumbnails: Literal["erased", "being erased"]
     requested_at: datetime

@@ -18,7 +18,7 @@ from functions.callback.settings import MailSettings
 from functions.callback.store import FaceShown, Invitation, MailProblem
 from functions.callback.wording import InvitationFacts
 from shared.contracts import InvitationMade, Notification
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict, savepoint
 from shared.errors import Permanent
 from shared.invitation_token import hash_token, make_token
 from shared.log import log_context, logger
@@ -108,7 +108,7 @@ class Notifier:
         except MailRefused as error:
             logger().warning("an invitation cannot be delivered", reason=str(error))
             return "refused"
-        store.note_sent(connection, invitation, list(previews))
+        _note_sent(connection, invitation, list(previews))
         logger().info("an invitation was sent", previews=len(images))
         return None
 
@@ -140,6 +140,13 @@ class Notifier:
             except (ObjectMissing, Permanent) as error:
                 logger().info("a face is left out of an invitation", face_id=str(face.id), reason=type(error).__name__)
         return found
+
+
+@again_on_conflict
+def _note_sent(connection: Connection, invitation: Invitation, face_ids: Sequence[UUID]) -> None:
+    """Done again by itself, for the mail is not to be sent again."""
+    with savepoint(connection):
+        store.note_sent(connection, invitation, face_ids)
 
 
 def _is_to_send(invitation: Invitation) -> bool:
