@@ -134,8 +134,9 @@ class ClusterRun:
     def _lock_for_writing(self, connection: Connection, message: ClusterRequested) -> Job | None:
         """The job, once more: None when somebody else ended it, or consent is gone, while the run computed.
 
-        The event's row comes before the job's in the order of locks.
+        Accounts and the event's row come before the job's in the order of locks.
         """
+        store.hold_users(connection, message.event_id)
         consent.event_exists(connection, message.event_id)
         job = job_ledger.lock(connection, message.job_id)
         if job is None or job.run != message.run or job.status != "processing":
