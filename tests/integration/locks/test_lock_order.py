@@ -52,6 +52,7 @@ SELECT EXISTS (
 ) AS waits
 """
 _ALL_STEPS = 10**6
+_HOST = "host deletes"
 
 
 class _Stepping:
@@ -217,6 +218,8 @@ def test_no_writer_is_ended_for_another_s_sake(arena: Arena, held: str) -> None:
     wrong = alone
     for other in WRITERS:
         # Of each two one is held, at one step, another one for each; TROMBI_EXAMPLES=n holds both, at n steps.
+        if held != other and held.startswith(_HOST) and other.startswith(_HOST):
+            continue  # an event and its people deleted at once, by two statements of the host app: theirs to repeat
         wanted = min(count, examples(1))
         if wanted == 1 and count > 1 and _is_held_by(held, other):
             continue
