@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 from pgvector.psycopg import register_vector
@@ -13,6 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from shared.errors import Retryable
+from shared.log import logger
 
 Connection = psycopg.Connection[DictRow]
 
@@ -21,6 +22,44 @@ _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 # A transaction that waits longer than this for a lock is tried again by the bus instead.
 _LOCK_TIMEOUT = "10s"
 _POOL_TIMEOUT_SECONDS = 10.0
+# Postgres ends one of those who wait for each other, after a second: three of them in a row are a mistake.
+_TRIES = 4
+
+_ENDED_FOR_ANOTHER = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.TransactionRollback,
+)
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+class Conflict(Retryable):
+    """Postgres ended the transaction for another's sake (deadlock, serialisation): done again, it likely succeeds."""
+
+
+def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
+    """Do ``work`` again, from its beginning, when its transaction ended in a `Conflict`: four times at most.
+
+    For work that is one transaction and touches nothing else before the commit: what it asks for outside is on the
+    outbox, which was rolled back with the rest. There is one order of locks (ARCHITECTURE.md), in which nobody
+    deadlocks; statements of the host app's own, whose cascades go against it, are what this is for.
+
+    Raises:
+        Conflict: each time.
+    """
+
+    @wraps(work)
+    def tried(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        for _ in range(_TRIES - 1):
+            try:
+                return work(*args, **kwargs)
+            except Conflict as conflict:
+                logger().info("a transaction is done again", work=work.__qualname__, reason=str(conflict))
+        return work(*args, **kwargs)
+
+    return tried
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
@@ -56,7 +95,8 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            Retryable: Postgres is away, busy, or ended the transaction (deadlock, serialisation, shutdown).
+            Conflict: Postgres ended the transaction for another one's sake: `again_on_conflict` does it again.
+            Retryable: Postgres is away or busy.
         """
         try:
             with self._pool.connection() as connection:
@@ -64,6 +104,9 @@ class Database:
         except PoolTimeout:
             message = f"the database gave no connection within {_POOL_TIMEOUT_SECONDS:.0f} s"
             raise Retryable(message) from None
+        except _ENDED_FOR_ANOTHER as error:
+            message = f"the database is away or busy ({type(error).__name__})"
+            raise Conflict(message) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             message = f"the database is away or busy ({type(error).__name__})"
             raise Retryable(message) from error
@@ -72,6 +115,21 @@ class Database:
         """Close the pool's connections."""
         if "_pool" in self.__dict__:
             self._pool.close()
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """A part of the transaction that may be done again by itself: what came before it stays, its locks with it.
+
+    Raises:
+        Conflict: Postgres ended the part for another one's sake.
+    """
+    try:
+        with connection.transaction():
+            yield
+    except _ENDED_FOR_ANOTHER as error:
+        message = f"the database is away or busy ({type(error).__name__})"
+        raise Conflict(message) from error
 
 
 def one_row(connection: Connection, statement: str, values: Any) -> DictRow:  # noqa: ANN401 - as psycopg takes them

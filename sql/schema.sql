@@ -103,8 +103,9 @@ BEGIN
     IF of_event IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
     PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
-    SELECT array_agg(id), array_agg(DISTINCT lower(email)) FILTER (WHERE email IS NOT NULL) INTO old, addresses
+    SELECT array_agg(id), array_agg(DISTINCT email) FILTER (WHERE email IS NOT NULL) INTO old, addresses
     FROM (
         SELECT id, email FROM invitations
         WHERE event_id = of_event AND (email IS NOT NULL OR message IS NOT NULL)
@@ -118,10 +119,10 @@ BEGIN
     -- An address that was written to again since stays with the newer invitation.
     addresses := ARRAY(
         SELECT address FROM unnest(addresses) AS address
-        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND lower(email) = address)
+        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND email = address)
     );
     UPDATE face_persons SET status = 'pending', invitation_email = NULL, version = version + 1, updated_at = now()
-    WHERE event_id = of_event AND lower(invitation_email) = ANY(addresses);
+    WHERE event_id = of_event AND invitation_email = ANY(addresses);
     PERFORM trombi_forget_in_decisions(of_event, '{}', NULL, addresses);
     UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
     RETURN cardinality(old);
@@ -149,6 +150,7 @@ BEGIN
     IF of_event IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
     PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(thumbnail_object) FILTER (
         WHERE thumbnail_object IS NOT NULL), '{}') INTO face_list, prefixes
@@ -211,15 +213,19 @@ CREATE FUNCTION public.purge_face_data_for_address(purged_address text, of_event
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-DECLARE accounts uuid[];
+DECLARE
+    address text := trombi_address(purged_address);
+    accounts uuid[];
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) OR trim(purged_address) = '' THEN
+    accounts := ARRAY(SELECT id FROM users WHERE trombi_address(email) = address LIMIT 2);
+    IF cardinality(accounts) <> 1 THEN
+        accounts := '{NULL}';
+    END IF;
+    IF address = '' OR NOT trombi_hold_for_erasure(of_event, accounts[1], NULL, ARRAY[address]) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    accounts := ARRAY(SELECT id FROM users WHERE lower(email) = lower(trim(purged_address)));
-    RETURN trombi_erase(of_event, CASE WHEN cardinality(accounts) = 1 THEN accounts[1] END, NULL,
-        ARRAY[lower(trim(purged_address))]);
+    RETURN trombi_erase(of_event, accounts[1], NULL, ARRAY[address]);
 END
 $$;
 
@@ -232,7 +238,9 @@ CREATE FUNCTION public.purge_face_data_for_person(purged_person uuid) RETURNS js
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-DECLARE survivor face_persons;
+DECLARE
+    survivor face_persons;
+    addresses text[];
 BEGIN
     WITH RECURSIVE upwards AS (
         SELECT * FROM face_persons WHERE id = purged_person
@@ -244,13 +252,17 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM trombi_require_self_or_organiser(survivor.event_id, survivor.linked_user_id);
-    RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, ARRAY(
-        SELECT lower(address) FROM (
+    addresses := ARRAY(
+        SELECT address FROM (
             SELECT survivor.invitation_email AS address
             UNION
-            SELECT email FROM users WHERE id = survivor.linked_user_id
+            SELECT trombi_address(email) FROM users WHERE id = survivor.linked_user_id
         ) AS known WHERE address <> ''
-    ));
+    );
+    IF NOT trombi_hold_for_erasure(survivor.event_id, survivor.linked_user_id, survivor.id, addresses) THEN
+        RETURN NULL;
+    END IF;
+    RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, addresses);
 END
 $$;
 
@@ -263,16 +275,42 @@ CREATE FUNCTION public.purge_face_data_for_user(purged_user uuid, of_event uuid)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
+DECLARE
+    addresses text[];
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, purged_user);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) THEN
+    addresses := ARRAY(SELECT trombi_address(email) FROM users WHERE id = purged_user AND email <> '');
+    IF NOT trombi_hold_for_erasure(of_event, purged_user, NULL, addresses) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    RETURN trombi_erase(of_event, purged_user, NULL, ARRAY(
-        SELECT lower(email) FROM users WHERE id = purged_user AND email <> ''
-    ));
+    RETURN trombi_erase(of_event, purged_user, NULL, addresses);
 END
 $$;
+
+
+--
+-- Name: trombi_address(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_address(address text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    folded text := trombi_folded_address(address);
+    parts text[] := regexp_match(folded, '^(.*)@([^@]*)$');
+    domain text := regexp_replace(parts[2], '\.$', '');
+BEGIN
+    IF parts IS NULL THEN
+        RETURN folded;
+    END IF;
+    IF position('xn--' IN domain) > 0 THEN
+        domain := (SELECT string_agg(trombi_unicode_label(label), '.' ORDER BY number)
+            FROM string_to_table(domain, '.') WITH ORDINALITY AS listed (label, number));
+    END IF;
+    RETURN parts[1] || '@' || domain;
+END
+$_$;
 
 
 --
@@ -319,7 +357,7 @@ CREATE FUNCTION public.trombi_concerns(of_user uuid, of_event uuid) RETURNS bool
         OR EXISTS (SELECT FROM face_persons WHERE event_id = of_event AND linked_user_id = of_user)
         OR EXISTS (SELECT FROM media_tags JOIN media ON media.id = media_id
             WHERE media.event_id = of_event AND tagged_user_id = of_user)
-        OR EXISTS (SELECT FROM invitations JOIN users ON lower(users.email) = lower(invitations.email)
+        OR EXISTS (SELECT FROM invitations JOIN users ON trombi_address(users.email) = invitations.email
             WHERE invitations.event_id = of_event AND users.id = of_user)
 $$;
 
@@ -534,20 +572,22 @@ CREATE FUNCTION public.trombi_export(of_user uuid, of_event uuid, embeddings boo
 DECLARE
     is_own boolean := trombi_user_id() IS NULL OR trombi_user_id() = of_user;
     account users;
+    address text;
     person_list uuid[];
     face_list uuid[];
     result jsonb;
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, of_user);
     SELECT * INTO account FROM users WHERE id = of_user;
+    address := trombi_address(account.email);
     IF account.id IS NULL OR NOT is_own AND NOT trombi_concerns(of_user, of_event) THEN
         RETURN NULL;
     END IF;
     SELECT coalesce(array_agg(DISTINCT id), '{}') INTO person_list FROM (
-        SELECT unnest(trombi_persons_of(events.id, of_user, NULL, ARRAY[lower(account.email)])) AS id FROM events
+        SELECT unnest(trombi_persons_of(events.id, of_user, NULL, ARRAY[address])) AS id FROM events
         WHERE (of_event IS NULL OR events.id = of_event) AND (
             EXISTS (SELECT FROM face_persons WHERE event_id = events.id
-                AND (linked_user_id = of_user OR lower(invitation_email) = lower(account.email)))
+                AND (linked_user_id = of_user OR invitation_email = address))
         )
     ) AS found;
     SELECT coalesce(array_agg(DISTINCT id), '{}') INTO face_list FROM (
@@ -592,7 +632,7 @@ BEGIN
                 'person_id', face_person_id, 'email', email, 'message', message, 'language', language,
                 'created_at', created_at, 'sent_at', sent_at, 'expires_at', expires_at, 'answer', answer,
                 'answered_at', answered_at) ORDER BY created_at, id), '[]')
-            FROM invitations WHERE (lower(email) = lower(account.email) OR face_person_id = ANY(person_list))
+            FROM invitations WHERE (email = address OR face_person_id = ANY(person_list))
                 AND (of_event IS NULL OR event_id = of_event)),
         'decisions', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'event_id', event_id, 'kind', kind,
                 'made_by_you', coalesce(actor_id = of_user, false), 'undone', undone_by IS NOT NULL,
@@ -668,6 +708,156 @@ CREATE FUNCTION public.trombi_fellow_users() RETURNS SETOF uuid
 CREATE FUNCTION public.trombi_folded(words text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN btrim(regexp_replace(replace(replace(replace(translate(lower(regexp_replace(NORMALIZE(words, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text)), 'øłđð'::text, 'oldd'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), '[[:space:]''’.,_-]+'::text, ' '::text, 'g'::text));
+
+
+--
+-- Name: trombi_folded_address(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_folded_address(address text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    folded text := address;
+    blank CONSTANT text := E' \t\n\u000b\f\r\u0085\u1680\u2028\u2029';
+BEGIN
+    IF folded !~ '[^\x01-\x7f]' THEN
+        RETURN btrim(lower(folded COLLATE "C"), blank);
+    END IF;
+    folded := regexp_replace(normalize(folded, NFKC),
+        '[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164'
+        '\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+        '|(?<![\u0600-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1cff])', '', 'g');
+    folded := lower(replace(replace(folded, E'\u3002', '.'), E'\u0130', E'i\u0307') COLLATE "C");
+    folded := translate(folded,
+        'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĴĶĹĻĽŁŃŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽ'
+        'ƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸƼǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾ'
+        'ɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜϞϠϢϤϦϨϪϬϮϷϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБВГДЕЖЗИЙ'
+        'КЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮ'
+        'ӰӲӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖႠႡႢႣႤႥႦႧႨႩႪႫႬႭႮႯႰႱႲႳ'
+        'ႴႵႶႷႸႹႺႻႼႽႾႿჀჁჂჃჄჅჇჍᎠᎡᎢᎣᎤᎥᎦᎧᎨᎩᎪᎫᎬᎭᎮᎯᎰᎱᎲᎳᎴᎵᎶᎷᎸᎹᎺᎻᎼᎽᎾᎿᏀᏁᏂᏃᏄᏅᏆᏇᏈᏉᏊᏋᏌᏍᏎᏏᏐᏑᏒᏓᏔᏕᏖᏗᏘᏙᏚᏛᏜᏝᏞᏟᏠᏡᏢᏣᏤᏥ'
+        'ᏦᏧᏨᏩᏪᏫᏬᏭᏮᏯᏰᏱᏲᏳᏴᏵᲐᲑᲒᲓᲔᲕᲖᲗᲘᲙᲚᲛᲜᲝᲞᲟᲠᲡᲢᲣᲤᲥᲦᲧᲨᲩᲪᲫᲬᲭᲮᲯᲰᲱᲲᲳᲴᲵᲶᲷᲸᲹᲺᲽᲾᲿḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶ'
+        'ḸḺḼḾṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲ'
+        'ỴỶỸỺỼỾἈἉἊἋἌἍἎἏἘἙἚἛἜἝἨἩἪἫἬἭἮἯἸἹἺἻἼἽἾἿὈὉὊὋὌὍὙὛὝὟὨὩὪὫὬὭὮὯᾈᾉᾊᾋᾌᾍᾎᾏᾘᾙᾚᾛᾜᾝᾞᾟᾨᾩᾪᾫᾬᾭᾮᾯᾸᾹᾺᾼῈῊῌῘῙῚῨῩ'
+        'ῪῬῸῺῼℲↃⰀⰁⰂⰃⰄⰅⰆⰇⰈⰉⰊⰋⰌⰍⰎⰏⰐⰑⰒⰓⰔⰕⰖⰗⰘⰙⰚⰛⰜⰝⰞⰟⰠⰡⰢⰣⰤⰥⰦⰧⰨⰩⰪⰫⰬⰭⰮⰯⱠⱢⱣⱤⱧⱩⱫⱭⱮⱯⱰⱲⱵⱾⱿⲀⲂⲄⲆⲈⲊⲌⲎⲐⲒⲔⲖⲘⲚⲜⲞⲠⲢⲤⲦ'
+        'ⲨⲪⲬⲮⲰⲲⲴⲶⲸⲺⲼⲾⳀⳂⳄⳆⳈⳊⳌⳎⳐⳒⳔⳖⳘⳚⳜⳞⳠⳢⳫⳭⳲꙀꙂꙄꙆꙈꙊꙌꙎꙐꙒꙔꙖꙘꙚꙜꙞꙠꙢꙤꙦꙨꙪꙬꚀꚂꚄꚆꚈꚊꚌꚎꚐꚒꚔꚖꚘꚚꜢꜤꜦꜨꜪꜬꜮꜲꜴꜶꜸꜺꜼꜾꝀꝂꝄꝆꝈꝊ'
+        'ꝌꝎꝐꝒꝔꝖꝘꝚꝜꝞꝠꝢꝤꝦꝨꝪꝬꝮꝹꝻꝽꝾꞀꞂꞄꞆꞋꞍꞐꞒꞖꞘꞚꞜꞞꞠꞢꞤꞦꞨꞪꞫꞬꞭꞮꞰꞱꞲꞳꞴꞶꞸꞺꞼꞾꟀꟂꟄꟅꟆꟇꟉꟐꟖꟘꟵ𐐀𐐁𐐂𐐃𐐄𐐅𐐆𐐇𐐈𐐉𐐊𐐋𐐌𐐍𐐎𐐏𐐐𐐑𐐒𐐓𐐔𐐕𐐖𐐗'
+        '𐐘𐐙𐐚𐐛𐐜𐐝𐐞𐐟𐐠𐐡𐐢𐐣𐐤𐐥𐐦𐐧𐒰𐒱𐒲𐒳𐒴𐒵𐒶𐒷𐒸𐒹𐒺𐒻𐒼𐒽𐒾𐒿𐓀𐓁𐓂𐓃𐓄𐓅𐓆𐓇𐓈𐓉𐓊𐓋𐓌𐓍𐓎𐓏𐓐𐓑𐓒𐓓𐕰𐕱𐕲𐕳𐕴𐕵𐕶𐕷𐕸𐕹𐕺𐕼𐕽𐕾𐕿𐖀𐖁𐖂𐖃𐖄𐖅𐖆𐖇𐖈𐖉𐖊𐖌𐖍𐖎𐖏𐖐𐖑𐖒𐖔𐖕𐲀𐲁𐲂'
+        '𐲃𐲄𐲅𐲆𐲇𐲈𐲉𐲊𐲋𐲌𐲍𐲎𐲏𐲐𐲑𐲒𐲓𐲔𐲕𐲖𐲗𐲘𐲙𐲚𐲛𐲜𐲝𐲞𐲟𐲠𐲡𐲢𐲣𐲤𐲥𐲦𐲧𐲨𐲩𐲪𐲫𐲬𐲭𐲮𐲯𐲰𐲱𐲲𑢠𑢡𑢢𑢣𑢤𑢥𑢦𑢧𑢨𑢩𑢪𑢫𑢬𑢭𑢮𑢯𑢰𑢱𑢲𑢳𑢴𑢵𑢶𑢷𑢸𑢹𑢺𑢻𑢼𑢽𑢾𑢿𖹀𖹁𖹂𖹃𖹄𖹅𖹆𖹇𖹈𖹉'
+        '𖹊𖹋𖹌𖹍𖹎𖹏𖹐𖹑𖹒𖹓𖹔𖹕𖹖𖹗𖹘𖹙𖹚𖹛𖹜𖹝𖹞𖹟𞤀𞤁𞤂𞤃𞤄𞤅𞤆𞤇𞤈𞤉𞤊𞤋𞤌𞤍𞤎𞤏𞤐𞤑𞤒𞤓𞤔𞤕𞤖𞤗𞤘𞤙𞤚𞤛𞤜𞤝𞤞𞤟𞤠𞤡',
+        'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĵķĺļľłńņňŋōŏőœŕŗřśŝşšţťŧũūŭůűųŵŷÿźżž'
+        'ɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈưʊʋƴƶʒƹƽǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșțȝȟƞȣȥȧȩȫȭȯȱȳⱥȼƚⱦ'
+        'ɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝϟϡϣϥϧϩϫϭϯϸϻͻͼͽѐёђѓєѕіїјљњћќѝўџабвгдежзий'
+        'клмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯ'
+        'ӱӳӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆⴀⴁⴂⴃⴄⴅⴆⴇⴈⴉⴊⴋⴌⴍⴎⴏⴐⴑⴒⴓ'
+        'ⴔⴕⴖⴗⴘⴙⴚⴛⴜⴝⴞⴟⴠⴡⴢⴣⴤⴥⴧⴭꭰꭱꭲꭳꭴꭵꭶꭷꭸꭹꭺꭻꭼꭽꭾꭿꮀꮁꮂꮃꮄꮅꮆꮇꮈꮉꮊꮋꮌꮍꮎꮏꮐꮑꮒꮓꮔꮕꮖꮗꮘꮙꮚꮛꮜꮝꮞꮟꮠꮡꮢꮣꮤꮥꮦꮧꮨꮩꮪꮫꮬꮭꮮꮯꮰꮱꮲꮳꮴꮵ'
+        'ꮶꮷꮸꮹꮺꮻꮼꮽꮾꮿᏸᏹᏺᏻᏼᏽაბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺჽჾჿḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷ'
+        'ḹḻḽḿṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳ'
+        'ỵỷỹỻỽỿἀἁἂἃἄἅἆἇἐἑἒἓἔἕἠἡἢἣἤἥἦἧἰἱἲἳἴἵἶἷὀὁὂὃὄὅὑὓὕὗὠὡὢὣὤὥὦὧᾀᾁᾂᾃᾄᾅᾆᾇᾐᾑᾒᾓᾔᾕᾖᾗᾠᾡᾢᾣᾤᾥᾦᾧᾰᾱὰᾳὲὴῃῐῑὶῠῡ'
+        'ὺῥὸὼῳⅎↄⰰⰱⰲⰳⰴⰵⰶⰷⰸⰹⰺⰻⰼⰽⰾⰿⱀⱁⱂⱃⱄⱅⱆⱇⱈⱉⱊⱋⱌⱍⱎⱏⱐⱑⱒⱓⱔⱕⱖⱗⱘⱙⱚⱛⱜⱝⱞⱟⱡɫᵽɽⱨⱪⱬɑɱɐɒⱳⱶȿɀⲁⲃⲅⲇⲉⲋⲍⲏⲑⲓⲕⲗⲙⲛⲝⲟⲡⲣⲥⲧ'
+        'ⲩⲫⲭⲯⲱⲳⲵⲷⲹⲻⲽⲿⳁⳃⳅⳇⳉⳋⳍⳏⳑⳓⳕⳗⳙⳛⳝⳟⳡⳣⳬⳮⳳꙁꙃꙅꙇꙉꙋꙍꙏꙑꙓꙕꙗꙙꙛꙝꙟꙡꙣꙥꙧꙩꙫꙭꚁꚃꚅꚇꚉꚋꚍꚏꚑꚓꚕꚗꚙꚛꜣꜥꜧꜩꜫꜭꜯꜳꜵꜷꜹꜻꜽꜿꝁꝃꝅꝇꝉꝋ'
+        'ꝍꝏꝑꝓꝕꝗꝙꝛꝝꝟꝡꝣꝥꝧꝩꝫꝭꝯꝺꝼᵹꝿꞁꞃꞅꞇꞌɥꞑꞓꞗꞙꞛꞝꞟꞡꞣꞥꞧꞩɦɜɡɬɪʞʇʝꭓꞵꞷꞹꞻꞽꞿꟁꟃꞔʂᶎꟈꟊꟑꟗꟙꟶ𐐨𐐩𐐪𐐫𐐬𐐭𐐮𐐯𐐰𐐱𐐲𐐳𐐴𐐵𐐶𐐷𐐸𐐹𐐺𐐻𐐼𐐽𐐾𐐿'
+        '𐑀𐑁𐑂𐑃𐑄𐑅𐑆𐑇𐑈𐑉𐑊𐑋𐑌𐑍𐑎𐑏𐓘𐓙𐓚𐓛𐓜𐓝𐓞𐓟𐓠𐓡𐓢𐓣𐓤𐓥𐓦𐓧𐓨𐓩𐓪𐓫𐓬𐓭𐓮𐓯𐓰𐓱𐓲𐓳𐓴𐓵𐓶𐓷𐓸𐓹𐓺𐓻𐖗𐖘𐖙𐖚𐖛𐖜𐖝𐖞𐖟𐖠𐖡𐖣𐖤𐖥𐖦𐖧𐖨𐖩𐖪𐖫𐖬𐖭𐖮𐖯𐖰𐖱𐖳𐖴𐖵𐖶𐖷𐖸𐖹𐖻𐖼𐳀𐳁𐳂'
+        '𐳃𐳄𐳅𐳆𐳇𐳈𐳉𐳊𐳋𐳌𐳍𐳎𐳏𐳐𐳑𐳒𐳓𐳔𐳕𐳖𐳗𐳘𐳙𐳚𐳛𐳜𐳝𐳞𐳟𐳠𐳡𐳢𐳣𐳤𐳥𐳦𐳧𐳨𐳩𐳪𐳫𐳬𐳭𐳮𐳯𐳰𐳱𐳲𑣀𑣁𑣂𑣃𑣄𑣅𑣆𑣇𑣈𑣉𑣊𑣋𑣌𑣍𑣎𑣏𑣐𑣑𑣒𑣓𑣔𑣕𑣖𑣗𑣘𑣙𑣚𑣛𑣜𑣝𑣞𑣟𖹠𖹡𖹢𖹣𖹤𖹥𖹦𖹧𖹨𖹩'
+        '𖹪𖹫𖹬𖹭𖹮𖹯𖹰𖹱𖹲𖹳𖹴𖹵𖹶𖹷𖹸𖹹𖹺𖹻𖹼𖹽𖹾𖹿𞤢𞤣𞤤𞤥𞤦𞤧𞤨𞤩𞤪𞤫𞤬𞤭𞤮𞤯𞤰𞤱𞤲𞤳𞤴𞤵𞤶𞤷𞤸𞤹𞤺𞤻𞤼𞤽𞤾𞤿𞥀𞥁𞥂𞥃');
+    RETURN btrim(normalize(folded, NFKC), blank);
+END
+$$;
+
+
+--
+-- Name: trombi_forget_account(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_account(of_event uuid, of_user uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    person_list uuid[];
+    invitation_list uuid[];
+    addresses text[];
+    n integer;
+    counts jsonb;
+BEGIN
+    person_list := ARRAY(
+        SELECT id FROM face_persons
+        WHERE event_id = of_event AND linked_user_id = of_user AND status = 'linked' ORDER BY id FOR NO KEY UPDATE);
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(DISTINCT email) FILTER (WHERE email IS NOT NULL), '{}')
+    INTO invitation_list, addresses
+    FROM invitations WHERE face_person_id = ANY(person_list) AND answer = 'accepted';
+    addresses := ARRAY(SELECT address FROM unnest(addresses) AS address WHERE NOT EXISTS (
+        SELECT FROM face_persons WHERE event_id = of_event AND invitation_email = address));
+
+    UPDATE face_persons SET status = 'pending', linked_user_id = NULL, version = version + 1, updated_at = now(),
+        former_user_hash = trombi_user_hash(id, of_user),
+        -- The link no longer counts as something that people said of the person.
+        metadata = CASE WHEN metadata ? 'manual_edits' THEN metadata || jsonb_build_object('manual_edits', greatest(0,
+            (metadata ->> 'manual_edits')::integer - (
+                SELECT count(*) FROM decisions
+                WHERE event_id = of_event AND kind IN ('link', 'invite', 'accept') AND undone_by IS NULL
+                    AND face_persons.id = ANY(person_ids)
+            ))) ELSE metadata END
+    WHERE id = ANY(person_list);
+    UPDATE face_persons SET linked_user_id = NULL WHERE event_id = of_event AND linked_user_id = of_user;
+
+    DELETE FROM media_tags USING media
+    WHERE media.id = media_tags.media_id AND media.event_id = of_event AND tagged_user_id = of_user;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := jsonb_build_object('tags', n);
+    -- Faces are suggested for somebody; clustering asks anew.
+    DELETE FROM face_suggestions WHERE face_person_id = ANY(person_list);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := counts || jsonb_build_object('suggestions', n, 'invitations', cardinality(invitation_list),
+        'decisions', trombi_forget_in_decisions(of_event, invitation_list, of_user, addresses));
+    PERFORM trombi_forget_in_reads(of_event, invitation_list || of_user);
+    DELETE FROM idempotency_keys
+    WHERE event_id = of_event AND answer IS NOT NULL AND (
+        trombi_holds_address(answer::text, addresses)
+        OR EXISTS (SELECT FROM trombi_words(answer::text) AS word
+            WHERE word IN (SELECT unnest(invitation_list || of_user)::text)));
+    DELETE FROM invitations WHERE id = ANY(invitation_list);
+
+    UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
+    IF cardinality(person_list) > 0 THEN
+        UPDATE event_counters SET changed_photos = changed_photos + 1,
+            first_change_at = coalesce(first_change_at, clock_timestamp())
+        WHERE event_id = of_event
+            AND EXISTS (SELECT FROM events WHERE id = of_event AND face_recognition_enabled AND archived_at IS NULL);
+    END IF;
+    IF EXISTS (SELECT FROM jsonb_each_text(counts) WHERE value <> '0') THEN
+        PERFORM trombi_give_receipt(of_event, 'account_deleted', counts, '{}');
+    END IF;
+END
+$$;
+
+
+--
+-- Name: trombi_forget_deleted_account(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_deleted_account() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    event_list uuid[] := ARRAY(
+        SELECT event_id FROM face_persons WHERE linked_user_id = OLD.id
+        UNION SELECT event_id FROM decisions WHERE user_ids @> ARRAY[OLD.id]
+        UNION SELECT media.event_id FROM media_tags JOIN media ON media.id = media_id WHERE tagged_user_id = OLD.id
+        UNION SELECT event_id FROM biometric_reads WHERE subject_id = OLD.id);
+    of_event uuid;
+BEGIN
+    event_list := ARRAY(SELECT id FROM events WHERE id = ANY(event_list) ORDER BY id FOR KEY SHARE);
+    PERFORM 1 FROM event_counters WHERE event_id = ANY(event_list) ORDER BY event_id FOR NO KEY UPDATE;
+    FOREACH of_event IN ARRAY event_list LOOP
+        PERFORM trombi_forget_account(of_event, OLD.id);
+    END LOOP;
+    DELETE FROM idempotency_keys WHERE caller = OLD.id::text AND answer IS NOT NULL;
+    RETURN NULL;
+END
+$$;
 
 
 --
@@ -789,6 +979,54 @@ CREATE FUNCTION public.trombi_has_words(name text, asked text) RETURNS boolean
 
 
 --
+-- Name: trombi_hold_for_erasure(uuid, uuid, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_hold_for_erasure(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    person_list uuid[] := trombi_persons_of(of_event, of_user, of_person, addresses);
+    face_list uuid[] := ARRAY(
+        SELECT face_id FROM media_tags JOIN media ON media.id = media_id
+        WHERE media.event_id = of_event AND tagged_user_id = of_user AND face_id IS NOT NULL);
+BEGIN
+    IF obj_description('users'::regclass) = 'made by Trombi' THEN
+        PERFORM 1 FROM users WHERE id = of_user AND made_by_invitation FOR UPDATE;
+    END IF;
+    PERFORM trombi_hold_rows(of_event, ARRAY[of_user], person_list, face_list);
+    RETURN EXISTS (SELECT FROM events WHERE id = of_event);
+END
+$$;
+
+
+--
+-- Name: trombi_hold_rows(uuid, uuid[], uuid[], uuid[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_hold_rows(of_event uuid, user_list uuid[], person_list uuid[], face_list uuid[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    all_persons uuid[] := person_list || ARRAY(
+        SELECT face_person_id FROM faces WHERE id = ANY(face_list) AND face_person_id IS NOT NULL);
+    all_users uuid[] := user_list || ARRAY(
+        SELECT linked_user_id FROM face_persons WHERE id = ANY(all_persons) AND linked_user_id IS NOT NULL);
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, user_list[1]);
+    PERFORM 1 FROM users WHERE id = ANY(all_users) ORDER BY id FOR KEY SHARE;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
+    PERFORM 1 FROM media WHERE id IN (
+        SELECT media_id FROM faces
+        WHERE event_id = of_event AND (face_person_id = ANY(all_persons) OR id = ANY(face_list))
+    ) ORDER BY id FOR KEY SHARE;
+END
+$$;
+
+
+--
 -- Name: trombi_holds_address(text, text[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -796,9 +1034,9 @@ CREATE FUNCTION public.trombi_holds_address(content text, addresses text[]) RETU
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    SELECT EXISTS (
-        SELECT FROM unnest(addresses) AS address
-        WHERE position(trim(BOTH '"' FROM to_jsonb(lower(address))::text) IN lower(content)) > 0
+    SELECT cardinality(addresses) > 0 AND EXISTS (
+        SELECT FROM regexp_matches(content, '[^[:space:]"\\<>(),;:]+[@＠﹫][^[:space:]"\\<>(),;:]+', 'g') AS found
+        WHERE trombi_address(found[1]) = ANY(addresses)
     )
 $$;
 
@@ -826,6 +1064,21 @@ CREATE FUNCTION public.trombi_is_organiser(event uuid) RETURNS boolean
         SELECT FROM event_members
         WHERE event_id = event AND user_id = trombi_user_id() AND role IN ('owner', 'organizer')
     ) $$;
+
+
+--
+-- Name: trombi_lock_counters_of_deleted_photo(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_lock_counters_of_deleted_photo() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM 1 FROM event_counters WHERE event_id = OLD.event_id FOR NO KEY UPDATE;
+    RETURN NULL;
+END
+$$;
 
 
 --
@@ -865,6 +1118,39 @@ CREATE FUNCTION public.trombi_name_picture_of_tombstone() RETURNS trigger
 BEGIN
     IF NEW.crc32c IS NULL THEN
         SELECT faces_crc32c, faces_picture_hash INTO NEW.crc32c, NEW.picture_hash FROM media WHERE id = NEW.media_id;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: trombi_normalise_address(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_normalise_address() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.email := trombi_address(NEW.email);
+    RETURN NEW;
+END
+$$;
+
+
+--
+-- Name: trombi_normalise_person(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_normalise_person() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.invitation_email := trombi_address(NEW.invitation_email);
+    IF NEW.status = 'linked' THEN
+        NEW.former_user_hash := NULL;
     END IF;
     RETURN NEW;
 END
@@ -991,6 +1277,7 @@ CREATE TABLE public.face_persons (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version bigint DEFAULT 0 NOT NULL,
+    former_user_hash bytea,
     CONSTRAINT face_persons_merged_names_its_survivor CHECK ((((status = 'merged'::text) = (merged_into_id IS NOT NULL)) AND (merged_into_id <> id))),
     CONSTRAINT face_persons_only_invited_has_an_address CHECK (((invitation_email IS NULL) OR (status = 'invited'::text))),
     CONSTRAINT face_persons_only_linked_has_a_user CHECK (((linked_user_id IS NULL) OR (status = ANY (ARRAY['linked'::text, 'merged'::text])))),
@@ -1080,8 +1367,16 @@ CREATE FUNCTION public.trombi_persons_of(of_event uuid, of_user uuid, of_person 
     AS $$
     WITH RECURSIVE theirs AS (
         SELECT id FROM face_persons
-        WHERE event_id = of_event AND status <> 'merged'
-            AND (linked_user_id = of_user OR lower(invitation_email) = ANY(addresses) OR id = of_person)
+        WHERE event_id = of_event AND status <> 'merged' AND (
+            linked_user_id = of_user OR invitation_email = ANY(addresses) OR id = of_person
+            OR (status <> 'linked' AND (
+                former_user_hash = trombi_user_hash(id, of_user) OR EXISTS (
+                    SELECT FROM face_persons AS gone
+                    WHERE gone.merged_into_id = face_persons.id
+                        AND gone.former_user_hash = trombi_user_hash(gone.id, of_user)
+                )
+            ))
+        )
         UNION
         SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
     )
@@ -1133,6 +1428,87 @@ BEGIN
         'suggestions', suggested);
 END
 $$;
+
+
+--
+-- Name: trombi_unicode_label(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_unicode_label(label text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    basic text := coalesce(substring(substr(label, 5) FROM '^(.*)-[^-]*$'), '');
+    coded text := substring(substr(label, 5) FROM '[^-]*$');
+    points bigint[] := '{}';
+    point bigint := 128;
+    place bigint := 0;
+    bias bigint := 72;
+    before bigint;
+    weight bigint;
+    base bigint;
+    threshold bigint;
+    digit bigint;
+    at integer := 1;
+    decoded text;
+BEGIN
+    IF label !~ '^xn--[a-z0-9-]+$' THEN
+        RETURN label;
+    END IF;
+    IF basic <> '' THEN
+        points := ARRAY(SELECT ascii(letter) FROM string_to_table(basic, NULL) AS letter);
+    END IF;
+    WHILE at <= length(coded) LOOP
+        before := place;
+        weight := 1;
+        base := 36;
+        LOOP
+            IF at > length(coded) THEN
+                RETURN label;
+            END IF;
+            digit := position(substr(coded, at, 1) IN 'abcdefghijklmnopqrstuvwxyz0123456789') - 1;
+            at := at + 1;
+            place := place + digit * weight;
+            IF place > 1000000000000 THEN
+                RETURN label;
+            END IF;
+            threshold := least(greatest(base - bias, 1), 26);
+            EXIT WHEN digit < threshold;
+            weight := weight * (36 - threshold);
+            base := base + 36;
+        END LOOP;
+        -- Adapt the bias to how far it was.
+        digit := (place - before) / CASE WHEN before = 0 AND cardinality(points) = length(basic) THEN 700 ELSE 2 END;
+        digit := digit + digit / (cardinality(points) + 1);
+        bias := 0;
+        WHILE digit > 455 LOOP
+            digit := digit / 35;
+            bias := bias + 36;
+        END LOOP;
+        bias := bias + 36 * digit / (digit + 38);
+        point := point + place / (cardinality(points) + 1);
+        place := place % (cardinality(points) + 1);
+        IF point > 1114111 OR point BETWEEN 55296 AND 57343 THEN
+            RETURN label;
+        END IF;
+        points := points[1:place] || point || points[place + 1:];
+        place := place + 1;
+    END LOOP;
+    SELECT string_agg(chr(value::integer), '' ORDER BY number) INTO decoded
+    FROM unnest(points) WITH ORDINALITY AS listed (value, number);
+    RETURN CASE WHEN decoded ~ '[^\x01-\x7f]' AND trombi_folded_address(decoded) = decoded THEN decoded ELSE label END;
+END
+$_$;
+
+
+--
+-- Name: trombi_user_hash(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_user_hash(person_id uuid, user_id uuid) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN sha256((uuid_send(person_id) || uuid_send(user_id)));
 
 
 --
@@ -1770,7 +2146,7 @@ CREATE TABLE public.purge_receipts (
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
     completed_at timestamp with time zone,
     reason text DEFAULT 'purge'::text NOT NULL,
-    CONSTRAINT purge_receipts_reason_check CHECK ((reason = ANY (ARRAY['purge'::text, 'archive'::text, 'consent'::text, 'retention'::text, 'event_deleted'::text])))
+    CONSTRAINT purge_receipts_reason_check CHECK ((reason = ANY (ARRAY['purge'::text, 'archive'::text, 'consent'::text, 'retention'::text, 'event_deleted'::text, 'account_deleted'::text])))
 );
 
 
@@ -2075,6 +2451,13 @@ CREATE INDEX biometric_reads_age ON public.biometric_reads USING btree (day);
 
 
 --
+-- Name: biometric_reads_subject_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX biometric_reads_subject_idx ON public.biometric_reads USING btree (subject_id);
+
+
+--
 -- Name: cluster_runs_event_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2107,6 +2490,13 @@ CREATE INDEX decisions_event_idx ON public.decisions USING btree (event_id, crea
 --
 
 CREATE UNIQUE INDEX decisions_history ON public.decisions USING btree (event_id, version);
+
+
+--
+-- Name: decisions_users_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX decisions_users_idx ON public.decisions USING gin (user_ids);
 
 
 --
@@ -2376,10 +2766,24 @@ CREATE INDEX purge_receipts_open_idx ON public.purge_receipts USING btree (id) W
 
 
 --
--- Name: users_email_idx; Type: INDEX; Schema: public; Owner: -
+-- Name: users_address_idx; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX users_email_idx ON public.users USING btree (lower(email));
+CREATE INDEX users_address_idx ON public.users USING btree (public.trombi_address(email));
+
+
+--
+-- Name: users Before_RI_trombi_forget_account; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER "Before_RI_trombi_forget_account" AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION public.trombi_forget_deleted_account();
+
+
+--
+-- Name: media Before_RI_trombi_lock_counters; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER "Before_RI_trombi_lock_counters" AFTER DELETE ON public.media FOR EACH ROW EXECUTE FUNCTION public.trombi_lock_counters_of_deleted_photo();
 
 
 --
@@ -2429,6 +2833,20 @@ CREATE TRIGGER trombi_log_first_consent AFTER INSERT ON public.events FOR EACH R
 --
 
 CREATE TRIGGER trombi_name_picture BEFORE INSERT ON public.face_tombstones FOR EACH ROW EXECUTE FUNCTION public.trombi_name_picture_of_tombstone();
+
+
+--
+-- Name: face_persons trombi_normalise; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_normalise BEFORE INSERT OR UPDATE OF invitation_email, status ON public.face_persons FOR EACH ROW EXECUTE FUNCTION public.trombi_normalise_person();
+
+
+--
+-- Name: invitations trombi_normalise; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_normalise BEFORE INSERT OR UPDATE OF email ON public.invitations FOR EACH ROW EXECUTE FUNCTION public.trombi_normalise_address();
 
 
 --
@@ -3283,4 +3701,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0011'),
     ('0012'),
     ('0013'),
-    ('0014');
+    ('0014'),
+    ('0015');

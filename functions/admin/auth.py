@@ -18,6 +18,7 @@ import jwt
 
 from functions.admin.key_sets import KeySet
 from functions.admin.settings import AdminSettings
+from shared.mailbox import normal_address
 
 # The role that a host app's own server has, as Supabase names it.
 SERVICE_ROLE = "service_role"
@@ -115,7 +116,7 @@ class Authenticator:
     def _by_google(self, token: str, header: dict[str, Any]) -> Caller:
         assert self._google is not None  # noqa: S101 - asked for by the only caller
         claims = self._verified(token, header, self._google, self._settings.service_audience, GOOGLE_ISSUERS)
-        if claims.get("email_verified") is not True or str(claims.get("email")).lower() not in self._accounts:
+        if claims.get("email_verified") is not True or normal_address(str(claims.get("email"))) not in self._accounts:
             raise Unauthenticated("account")
         return SERVICE
 

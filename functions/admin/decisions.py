@@ -53,7 +53,7 @@ def link(
         Problem: 404 no such person; 422 the user does not belong to the event; 409 the person changed, is linked
             already, was merged, the user is linked to another person, or said that it is not them (unless ``again``).
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version, users=[user_id])
     _refuse_status(connection, person, "linked", "merged")
     event_id = person["event_id"]
     if not store.is_member(connection, event_id, user_id):
@@ -84,7 +84,7 @@ def unlink(connection: Connection, actor: UUID | None, person_id: UUID, *, versi
     Raises:
         Problem: 404 no such person; 409 they are neither linked nor invited, or changed.
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     _refuse_status(connection, person, "pending", "ignored", "merged")
     users = _users(person)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), users)
@@ -122,7 +122,7 @@ def invite(
         Problem: 404 no such person; 409 they are linked or merged, changed, or this address answered that it is not
             them (unless ``again``).
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     _refuse_status(connection, person, "linked", "merged")
     if not again and store.has_declined(connection, person_id, email=invitation.email, user_id=None):
         raise _conflict(
@@ -155,7 +155,7 @@ def accept(connection: Connection, invitation_id: UUID, user_id: UUID) -> Decide
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = _open_invitation(connection, invitation_id)
+    invitation, person, place = _open_invitation(connection, invitation_id, user_id)
     event_id, person_id = person["event_id"], person["id"]
     other = store.person_linked_to(connection, event_id, user_id, person_id)
     together = frozenset({person_id} | ({other} if other else set()))
@@ -182,7 +182,7 @@ def decline(connection: Connection, invitation_id: UUID) -> Decided:
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = _open_invitation(connection, invitation_id)
+    invitation, person, place = _open_invitation(connection, invitation_id, None)
     scope = Scope(person["event_id"], frozenset({person["id"]}), frozenset(), frozenset())
     with ledger.decide(connection, "decline", None, place, scope, moves_faces=False) as entry:
         store.answer_invitation(connection, invitation["id"], "declined")
@@ -208,7 +208,7 @@ def merge(
     gone = sorted(set(gone))
     if not gone or into in gone:
         raise unprocessable("nothing_to_merge", "name at least one other person to merge into this one")
-    survivor, place = _locked(connection, into, version)
+    survivor, place = _locked(connection, actor, into, version, others=gone)
     persons = [survivor, *(_person(connection, person_id) for person_id in gone)]
     if any(person["event_id"] != survivor["event_id"] for person in persons):
         raise not_found("no such person")
@@ -219,7 +219,7 @@ def merge(
         raise _conflict(
             connection, "two_people", "they are linked to different people: unlink all but one first", survivor
         )
-    addresses = {person["invitation_email"].lower() for person in persons if person["invitation_email"]}
+    addresses = {person["invitation_email"] for person in persons if person["invitation_email"]}
     if not users and len(addresses) > 1:
         raise _conflict(
             connection, "two_invitations", "different people are invited: withdraw all but one first", survivor
@@ -269,7 +269,7 @@ def split(
     Raises:
         Problem: 404 no such person; 422 faces that are not theirs, or all of them; 409 merged, or changed.
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     _refuse_status(connection, person, "merged")
     event_id = person["event_id"]
     _require_in(connection, event_id, face_ids, person_id)
@@ -303,7 +303,7 @@ def move(
         Problem: 404 no such faces or person; 409 the person was merged or changed, or all faces are there already.
     """
     event_id = _event_of_faces(connection, face_ids)
-    place = ledger.lock_event(connection, event_id)
+    place = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
     found = _faces(connection, event_id, face_ids)
     if to is not None:
         target = _person(connection, to)
@@ -346,7 +346,8 @@ def reject(
             409 the person changed, or all that was said before.
     """
     event_id = _event_of_faces(connection, face_ids)
-    place = ledger.lock_event(connection, event_id)
+    named = [person_id] if person_id else []
+    place = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
     found = _faces(connection, event_id, face_ids)
     if person_id is None:
         holders = _persons_of(found)
@@ -396,7 +397,7 @@ def _set_aside(
     status: str,
     refused: Iterable[str],
 ) -> Decided:
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     _refuse_status(connection, person, *refused)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
     with ledger.decide(connection, kind, actor, place, scope, moves_faces=True) as entry:
@@ -413,7 +414,7 @@ def cover(
     Raises:
         Problem: 404 no such person; 422 the face is not theirs; 409 merged, changed, or the cover already.
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     _refuse_status(connection, person, "merged")
     _require_in(connection, person["event_id"], [face_id], person_id)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
@@ -431,7 +432,7 @@ def distinct(
     Raises:
         Problem: 404 no such person; 422 one and the same; 409 merged, or changed.
     """
-    person, place = _locked(connection, person_id, version)
+    person, place = _locked(connection, actor, person_id, version)
     other = _person(connection, other_id)
     if other["event_id"] != person["event_id"]:
         raise not_found("no such person")
@@ -449,12 +450,23 @@ def distinct(
 # ---------------------------------------------------------------- what they share
 
 
-def _locked(connection: Connection, person_id: UUID, version: int | None) -> tuple[store.Row, int]:
-    """The person as it is once the event is locked, and the decision's place in the event's history."""
+def _locked(
+    connection: Connection,
+    actor: UUID | None,
+    person_id: UUID,
+    version: int | None,
+    *,
+    users: Sequence[UUID] = (),
+    others: Sequence[UUID] = (),
+) -> tuple[store.Row, int]:
+    """The person as it is once the event is locked, and the decision's place in the event's history.
+
+    ``users`` and ``others`` are the users and persons that the decision names beside it.
+    """
     event_id = store.event_of_person(connection, person_id)
     if event_id is None:
         raise not_found("no such person")
-    place = ledger.lock_event(connection, event_id)
+    place = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
     person = _person(connection, person_id)
     _refuse_stale(connection, person, version)
     return person, place
@@ -527,12 +539,17 @@ def _known(person_id: UUID | None) -> UUID:
     return person_id
 
 
-def _open_invitation(connection: Connection, invitation_id: UUID) -> tuple[store.Row, store.Row, int]:
-    """An invitation that may be answered, its person, and the decision's place in the event's history."""
-    event_id = store.event_of_invitation(connection, invitation_id)
-    if event_id is None:
+def _open_invitation(
+    connection: Connection, invitation_id: UUID, user_id: UUID | None
+) -> tuple[store.Row, store.Row, int]:
+    """An invitation that may be answered, its person, and the decision's place in the event's history.
+
+    ``user_id`` is who says that it is them: the person whom they are already belongs to the decision as well.
+    """
+    asked = store.asked_about(connection, invitation_id, user_id)
+    if asked is None:
         raise not_found("there is no such invitation")
-    place = ledger.lock_event(connection, event_id)
+    place = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
     invitation = store.invitation(connection, invitation_id)
     if invitation is None:
         raise not_found("there is no such invitation")

@@ -29,8 +29,7 @@ _IS_MEMBER = "SELECT EXISTS (SELECT FROM event_members WHERE event_id = %s AND u
 _DECLINED = """
 SELECT EXISTS (
     SELECT FROM invitations WHERE face_person_id = %(person_id)s AND answer = 'declined' AND (
-        lower(email) = lower(%(email)s)
-        OR lower(email) = (SELECT lower(users.email) FROM users WHERE users.id = %(user_id)s)
+        email = %(email)s OR email = (SELECT trombi_address(users.email) FROM users WHERE users.id = %(user_id)s)
     )
 ) AS yes
 """
@@ -293,7 +292,13 @@ INSERT INTO invitations (id, event_id, face_person_id, token_hash, email, invite
 VALUES (%(id)s, %(event_id)s, %(person_id)s, %(token_hash)s, %(email)s, %(actor)s, %(expires_at)s, %(language)s,
     %(message)s)
 """
-_EVENT_OF_INVITATION = "SELECT event_id FROM invitations WHERE id = %s"
+_ASKED_ABOUT = """
+SELECT event_id, ARRAY[face_person_id] || ARRAY(
+    SELECT id FROM face_persons
+    WHERE face_persons.event_id = invitations.event_id AND linked_user_id = %(user_id)s AND status = 'linked'
+) AS person_ids
+FROM invitations WHERE id = %(invitation_id)s
+"""
 _INVITATION = """
 SELECT id, event_id, face_person_id, email, expires_at, answer, answered_at,
     expires_at <= clock_timestamp() AS has_expired
@@ -310,10 +315,9 @@ def make_invitation(connection: Connection, **columns: Any) -> None:  # noqa: AN
     connection.execute(_MAKE_INVITATION, columns)
 
 
-def event_of_invitation(connection: Connection, invitation_id: UUID) -> UUID | None:
-    """The event an invitation belongs to."""
-    row = connection.execute(_EVENT_OF_INVITATION, (invitation_id,)).fetchone()
-    return row["event_id"] if row else None
+def asked_about(connection: Connection, invitation_id: UUID, user_id: UUID | None) -> Row | None:
+    """The event of an invitation (``event_id``), and its person with those that the user is (``person_ids``)."""
+    return connection.execute(_ASKED_ABOUT, {"invitation_id": invitation_id, "user_id": user_id}).fetchone()
 
 
 def invitation(connection: Connection, invitation_id: UUID) -> Row | None:

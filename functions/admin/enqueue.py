@@ -11,7 +11,7 @@ from functions.admin import access
 from functions.admin.auth import Caller
 from functions.admin.problems import conflict
 from shared import outbox
-from shared.consent import consents
+from shared.consent import keep_consent
 from shared.contracts import DetectRequested, Priority
 from shared.database import Connection
 
@@ -69,7 +69,7 @@ def enqueue(connection: Connection, caller: Caller, request: EnqueueRequest) -> 
         Problem: 404 and 403 as `access.to_event`; 409 ``no_consent``.
     """
     access.to_event(connection, caller, request.event_id)
-    if not consents(connection, request.event_id):
+    if not keep_consent(connection, request.event_id):
         raise conflict("no_consent", "face recognition is not switched on for this event, or it is archived")
     photos = connection.execute(
         _PHOTOS,

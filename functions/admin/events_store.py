@@ -152,7 +152,7 @@ WITH member AS (
     SELECT member.*, CASE
         WHEN starts_with(folded, trombi_folded(%(q)s)) THEN 1
         WHEN trombi_has_words(display_name, %(q)s) THEN 2
-        WHEN starts_with(lower(email), lower(btrim(%(q)s))) THEN 3
+        WHEN starts_with(trombi_address(email), trombi_address(%(q)s)) THEN 3
     END AS rank
     FROM member
 )

@@ -12,7 +12,7 @@ import flask
 from functions.admin.auth import Caller
 from functions.admin.problems import unprocessable
 from functions.admin.room import Room
-from shared.database import Connection
+from shared.database import Connection, again_on_conflict
 
 HEADER = "Idempotency-Key"
 _LONGEST_KEY = 200
@@ -34,6 +34,7 @@ Work = Callable[[Connection], tuple[int, dict[str, Any]]]
 def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = None) -> flask.Response:
     """Do ``work`` in one transaction and answer with what it returns (status and JSON object).
 
+    The transaction is done again when Postgres ended it for another's sake.
     With an ``Idempotency-Key`` the answer commits together with the work, and the same request is given the same
     answer from then on, for a day; while the first is under way, the second waits for it. What is refused is not
     kept: it may be tried again. ``event_id`` says which event's erasure takes the kept answer along; access.py notes
@@ -44,15 +45,18 @@ def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = 
         Retryable: the database is away or busy.
     """
     key = flask.request.headers.get(HEADER)
-    if key is None:
-        with room.transaction(caller) as connection:
-            status, answer = work(connection)
-    else:
-        status, answer = _answer_for_key(room, caller, key, work, event_id)
+    status, answer = _answer(room, caller, work) if key is None else _answer_for_key(room, caller, key, work, event_id)
     room.outbox.drain_quietly()
     return _response(status, answer)
 
 
+@again_on_conflict
+def _answer(room: Room, caller: Caller, work: Work) -> tuple[int, dict[str, Any]]:
+    with room.transaction(caller) as connection:
+        return work(connection)
+
+
+@again_on_conflict
 def _answer_for_key(
     room: Room, caller: Caller, key: str, work: Work, event_id: UUID | None
 ) -> tuple[int, dict[str, Any]]:

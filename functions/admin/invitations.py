@@ -31,7 +31,7 @@ from shared.contracts import InvitationMade
 from shared.database import Connection
 from shared.invitation_token import hash_token, make_token
 from shared.log import logger
-from shared.mailbox import is_mailbox
+from shared.mailbox import address_of
 from shared.storage import ObjectMissing
 
 _MOST_FACES = 60
@@ -45,13 +45,8 @@ _GONE = {
 Language = Literal["fr", "en"]
 
 
-def _address(text: str) -> str:
-    if "<" in text or not is_mailbox(text):
-        raise ValueError("must be an e-mail address, as name@example.org")
-    return text.strip()
-
-
-Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_address)]
+Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(address_of)]
+"""An address, in its normal form from here on."""
 
 
 class InviteGuest(OnPerson):

@@ -63,14 +63,14 @@ def thumbnail_object(connection: Connection, face_id: UUID, person_id: UUID) -> 
 # ---------------------------------------------------------------- who answers
 
 _USER_EXISTS = "SELECT EXISTS (SELECT FROM users WHERE id = %s) AS yes"
-_USERS_WITH_ADDRESS = "SELECT id FROM users WHERE lower(email) = lower(%s) LIMIT 2"
+_USERS_WITH_ADDRESS = "SELECT id FROM users WHERE trombi_address(email) = %s LIMIT 2"
 _USERS_ARE_OURS = "SELECT obj_description(to_regclass('users')) = 'made by Trombi' AS yes"
 _MAKE_USER = """
 INSERT INTO users (id, email, made_by_invitation) VALUES (coalesce(%s, gen_random_uuid()), %s, true)
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 # Two guests of one address who answer at once are one user.
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('trombi user ' || lower(%s), 0))"
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('trombi user ' || %s, 0))"
 
 
 def user_exists(connection: Connection, user_id: UUID) -> bool:

@@ -7,7 +7,7 @@ to be undone first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from functions.admin import ledger_store
 from functions.admin.ledger_store import Images, Scope
+from functions.admin.person_state import person_state
 from functions.admin.problems import Problem, conflict, not_found
 from shared.database import Connection
 
@@ -38,11 +39,29 @@ class Entry:
         return self.decision_id
 
 
-def lock_event(connection: Connection, event_id: UUID) -> int:
+def lock_event(
+    connection: Connection,
+    event_id: UUID,
+    actor_id: UUID | None,
+    *,
+    users: Iterable[UUID] = (),
+    persons: Iterable[UUID] = (),
+    faces: Iterable[UUID] = (),
+) -> int:
     """Be the only one who decides on the event until the transaction ends; the decision's place in its history.
 
-    Whatever a decision depends on is read after this.
+    Whatever a decision depends on is read after this. ``users``, ``persons`` and ``faces`` are whom it names: their
+    rows, and those of the faces' photos, come before the event's counters in the order of locks.
+
+    Raises:
+        Problem: 404, the event was deleted this moment; 409 ``account_gone``, the account of who decides was.
     """
+    named = [] if actor_id is None else [actor_id]
+    ledger_store.hold_rows(connection, event_id, [*named, *users], persons, faces)
+    if not ledger_store.event_is_there(connection, event_id):
+        raise not_found("there is no such event any more")
+    if actor_id is not None and not ledger_store.user_is_there(connection, actor_id):
+        raise conflict("account_gone", "this account has been deleted")
     return ledger_store.next_version(connection, event_id)
 
 
@@ -90,18 +109,29 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
 
     Raises:
         Problem: 404 there is no such decision; 409 it is undone already, is itself an undo, was erased by a purge, or
-            later decisions build on it (``decisions`` names them, the newest first).
+            later decisions build on it (``decisions`` names them, the newest first). ``current`` is the first of its
+            persons that is still there.
     """
-    version = ledger_store.next_version(connection, event_id)
     decision = ledger_store.decision(connection, decision_id)
     if decision is None or decision["event_id"] != event_id:
+        raise not_found("no such decision")
+    version = lock_event(
+        connection,
+        event_id,
+        actor_id,
+        users=decision["user_ids"],
+        persons=decision["person_ids"],
+        faces=decision["face_ids"],
+    )
+    decision = ledger_store.decision(connection, decision_id)
+    if decision is None:
         raise not_found("no such decision")
     if decision["kind"] == "undo":
         raise conflict("is_undo", "an undo is not undone: decide again what you want")
     if decision["undone_by"] is not None:
         raise conflict("already_undone", "this decision is undone already")
     if decision["inverse"] is None:
-        raise conflict("erased", "what this decision changed was erased by a purge: it cannot be undone")
+        raise _erased(connection, decision["person_ids"])
     later = ledger_store.built_on(connection, decision_id)
     if later:
         named = [
@@ -113,7 +143,10 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
             f"{len(later)} later decision(s) build on this one: undo those first, the newest first",
             {"decisions": named},
         )
-    ledger_store.put_back(connection, event_id, decision["inverse"].get("changes", []))
+    changes = decision["inverse"].get("changes", [])
+    if ledger_store.names_missing_user(connection, changes):
+        raise _erased(connection, decision["person_ids"])
+    ledger_store.put_back(connection, event_id, changes)
     scope = Scope(event_id, frozenset(decision["person_ids"]), frozenset(), frozenset())
     ledger_store.settle(connection, scope)
     if decision["kind"] not in ("cover", "invite"):
@@ -132,6 +165,16 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
     )
     ledger_store.mark_undone(connection, decision_id, undone_by)
     return undone_by
+
+
+def _erased(connection: Connection, person_ids: Sequence[UUID]) -> Problem:
+    """The decision was about somebody who was purged or whose account is gone; with the person as it is now."""
+    still_there = ledger_store.first_there(connection, person_ids)
+    return conflict(
+        "erased",
+        "what this decision was about was erased by a purge, or with an account: it cannot be undone. Decide anew",
+        None if still_there is None else person_state(connection, still_there),
+    )
 
 
 def _changes(before: Images, after: Images) -> list[dict[str, Any]]:

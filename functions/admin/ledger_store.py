@@ -87,6 +87,7 @@ def images(connection: Connection, scope: Scope) -> Images:
 
 # ---------------------------------------------------------------- the ledger
 
+_HOLD_ROWS = "SELECT trombi_hold_rows(%s, %s::uuid[], %s::uuid[], %s::uuid[])"
 # The lock that clustering takes before it writes: decisions of an event come one after another, and never
 # between a run's plan and its writing.
 _LOCK = """
@@ -135,6 +136,27 @@ WHERE event_id = %(event_id)s AND id = ANY(%(persons)s) AND NOT EXISTS (
     SELECT FROM faces WHERE face_person_id = face_persons.id AND faces.event_id = %(event_id)s
 ))
 """
+
+
+def hold_rows(
+    connection: Connection, event_id: UUID, users: Iterable[UUID], persons: Iterable[UUID], faces: Iterable[UUID]
+) -> None:
+    """Keep the rows that the decision will refer to, in the order of locks, until the transaction ends."""
+    connection.execute(_HOLD_ROWS, (event_id, list(users), list(persons), list(faces)))
+
+
+_EVENT_IS_THERE = "SELECT EXISTS (SELECT FROM events WHERE id = %s) AS yes"
+_USER_IS_THERE = "SELECT EXISTS (SELECT FROM users WHERE id = %s) AS yes"
+
+
+def event_is_there(connection: Connection, event_id: UUID) -> bool:
+    """Whether there is such an event."""
+    return bool(one_row(connection, _EVENT_IS_THERE, (event_id,))["yes"])
+
+
+def user_is_there(connection: Connection, user_id: UUID) -> bool:
+    """Whether there is such an account."""
+    return bool(one_row(connection, _USER_IS_THERE, (user_id,))["yes"])
 
 
 def next_version(connection: Connection, event_id: UUID) -> int:
@@ -223,6 +245,30 @@ def mark_undone(connection: Connection, decision_id: UUID, by: UUID) -> None:
     connection.execute(_MARK_UNDONE, (by, decision_id))
 
 
+_MISSING_USER = """
+SELECT EXISTS (
+    SELECT FROM jsonb_array_elements(%s) AS change
+    WHERE change ->> 'table' = 'face_persons' AND change #>> '{before,linked_user_id}' IS NOT NULL
+        AND NOT EXISTS (SELECT FROM users WHERE id = (change #>> '{before,linked_user_id}')::uuid)
+) AS yes
+"""
+_FIRST_THERE = """
+SELECT face_persons.id FROM unnest(%s::uuid[]) WITH ORDINALITY AS named (id, number)
+JOIN face_persons ON face_persons.id = named.id ORDER BY number LIMIT 1
+"""
+
+
+def names_missing_user(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether to take the changes back would link a person to somebody whose account is gone."""
+    return bool(one_row(connection, _MISSING_USER, (Jsonb(list(changes)),))["yes"])
+
+
+def first_there(connection: Connection, person_ids: Iterable[UUID]) -> UUID | None:
+    """The first of the persons that is still there."""
+    row = connection.execute(_FIRST_THERE, (list(person_ids),)).fetchone()
+    return row["id"] if row else None
+
+
 # Whatever is gone meanwhile (a photo, a face, a person) is not put back, nor what refers to it.
 _RESTORE_PERSONS = """
 UPDATE face_persons SET status = image.status, linked_user_id = image.linked_user_id,
@@ -259,7 +305,7 @@ _REMOVE_REJECTIONS = "DELETE FROM face_rejections WHERE face_id || ' ' || face_p
 _REMOVE_SUGGESTIONS = "DELETE FROM face_suggestions WHERE face_id || ' ' || face_person_id = ANY(%(keys)s)"
 _PUT_TAGS_BACK = """
 INSERT INTO media_tags (id, media_id, tagged_user_id, tagged_by_user_id, source, bbox, face_id, created_at)
-SELECT image.id, image.media_id, image.tagged_user_id, image.tagged_by_user_id, image.source,
+SELECT image.id, image.media_id, image.tagged_user_id, (SELECT users.id FROM users WHERE users.id = image.tagged_by_user_id), image.source,
     -- Where the face is now: the photo may have been looked at again.
     coalesce((SELECT bbox FROM faces WHERE faces.id = image.face_id), image.bbox), image.face_id, image.created_at
 FROM jsonb_populate_recordset(NULL::media_tags, %(before)s) AS image

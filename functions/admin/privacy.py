@@ -79,7 +79,7 @@ class Receipt(BaseModel):
 
     id: UUID
     event_id: UUID
-    reason: Literal["purge", "archive", "consent", "retention", "event_deleted"]
+    reason: Literal["purge", "archive", "consent", "retention", "event_deleted", "account_deleted"]
     erased: Erased
     thumbnails: Literal["erased", "being erased"]
     requested_at: datetime
@@ -223,7 +223,7 @@ def _consent(connection: Connection, caller: Caller, event_id: UUID, body: Conse
     if not body.enabled:
         privacy_store.set_consent(connection, event_id, enabled=False, text_version=None)
         return _shown_consent(privacy_store.event_consent(connection, event_id))
-    privacy_store.lock_photos(connection, event_id)
+    privacy_store.lock_event(connection, event_id)
     was = privacy_store.event_consent(connection, event_id)
     if was["archived_at"] is not None:
         raise conflict("event_archived", "the event is archived: face recognition is not switched on again")

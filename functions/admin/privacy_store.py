@@ -13,8 +13,8 @@ Row = dict[str, Any]
 
 # ---------------------------------------------------------------- consent and archive
 
-# Before the event's row: in the order in which a detection takes them.
-_LOCK_PHOTOS = "SELECT FROM media WHERE event_id = %s ORDER BY created_at, id FOR NO KEY UPDATE"
+# As its change does, so that nobody else has to give way for it in between.
+_LOCK_EVENT = "SELECT FROM events WHERE id = %s FOR NO KEY UPDATE"
 _SET_CONSENT = "SELECT trombi_set_consent(%s, %s, %s) AS changed"
 _ARCHIVE = "SELECT trombi_archive(%s) AS changed"
 _EVENT = """
@@ -39,9 +39,9 @@ ORDER BY media.created_at, media.id LIMIT %(limit)s
 """
 
 
-def lock_photos(connection: Connection, event_id: UUID) -> None:
-    """Wait for detections that are being accepted or written, and hold up new ones."""
-    connection.execute(_LOCK_PHOTOS, (event_id,))
+def lock_event(connection: Connection, event_id: UUID) -> None:
+    """Wait for detections that are being accepted or written, and hold up new ones: they keep the event's row."""
+    connection.execute(_LOCK_EVENT, (event_id,))
 
 
 def set_consent(connection: Connection, event_id: UUID, *, enabled: bool, text_version: str | None) -> bool:

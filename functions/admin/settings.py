@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from shared.mailbox import normal_address
 from shared.photo_settings import PhotoSettings
 from shared.settings import BucketName
 
@@ -63,8 +64,8 @@ class AdminSettings(PhotoSettings):
 
     @property
     def service_account_emails(self) -> frozenset[str]:
-        """The service accounts that are believed, in small letters."""
-        return frozenset(_listed(self.service_accounts.lower()))
+        """The addresses of the service accounts that are believed, in their normal form."""
+        return frozenset(normal_address(account) for account in _listed(self.service_accounts))
 
     @property
     def allowed_origins(self) -> frozenset[str]:

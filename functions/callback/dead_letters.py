@@ -20,7 +20,7 @@ from shared.contracts import (
     StorageNotification,
     message_type,
 )
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.errors import Malformed, Permanent
 from shared.job_ledger import Job
 from shared.log import logger
@@ -40,6 +40,7 @@ class DeadLetters:
         self._database = database
         self._outbox = outbox
 
+    @again_on_conflict
     def received(self, topic: str, delivery: Delivery) -> None:
         """Keep the letter and fail the job it belongs to, or one of its own where none is open.
 

@@ -1,7 +1,7 @@
 """Telling people, by mail. The words are made when they are told, from ids: a message carries none.
 
-At least once, and rarely twice: the row that says "sent" is locked while the mail is handed in and marked before the
-lock goes. A crash in between sends the mail again, with the same link and the same Message-ID.
+At least once, and rarely twice: who writes a mail is the only one until it is marked as sent. A crash in between sends
+the mail again, with the same link and the same Message-ID. No row is locked while the mail server is talked to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functions.callback.settings import MailSettings
 from functions.callback.store import FaceShown, Invitation, MailProblem
 from functions.callback.wording import InvitationFacts
 from shared.contracts import InvitationMade, Notification
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict, savepoint
 from shared.errors import Permanent
 from shared.invitation_token import hash_token, make_token
 from shared.log import log_context, logger
@@ -78,10 +78,10 @@ class Notifier:
                 faces = store.best_faces(connection, made.face_person_id, _MOST_PREVIEWS) if made else []
             if made is None or not _is_to_send(made):
                 return
-            # Read before the invitation is locked: a slow bucket holds up nobody.
             previews = self._previews(faces) if self._post is not None else {}
             with self._database.transaction() as connection:
-                now = store.lock_invitation(connection, message.invitation_id, message.event_id)
+                store.be_its_writer(connection, message.invitation_id)
+                now = store.invitation(connection, message.invitation_id, message.event_id)
                 if now is not None and _is_to_send(now):
                     problem = self._send_invitation(connection, now, previews)
                     if problem is not None:
@@ -108,7 +108,7 @@ class Notifier:
         except MailRefused as error:
             logger().warning("an invitation cannot be delivered", reason=str(error))
             return "refused"
-        store.note_sent(connection, invitation, list(previews))
+        _note_sent(connection, invitation, list(previews))
         logger().info("an invitation was sent", previews=len(images))
         return None
 
@@ -140,6 +140,13 @@ class Notifier:
             except (ObjectMissing, Permanent) as error:
                 logger().info("a face is left out of an invitation", face_id=str(face.id), reason=type(error).__name__)
         return found
+
+
+@again_on_conflict
+def _note_sent(connection: Connection, invitation: Invitation, face_ids: Sequence[UUID]) -> None:
+    """Done again by itself, for the mail is not to be sent again."""
+    with savepoint(connection):
+        store.note_sent(connection, invitation, face_ids)
 
 
 def _is_to_send(invitation: Invitation) -> bool:

@@ -11,7 +11,7 @@ from functions.callback.settings import CallbackSettings
 from shared import outbox
 from shared.consent import consents
 from shared.contracts import JobFinished, Notification
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.log import log_context, logger
 from shared.outbox import Outbox
 
@@ -31,11 +31,17 @@ class Results:
             Retryable: the database is away.
         """
         with log_context(job_id=message.job_id, event_id=message.event_id, media_id=message.media_id):
-            with self._database.transaction() as connection:
-                store.note_reported(connection, message.job_id, message.run)
-                if message.event_id is not None:
-                    consider_clustering(connection, message.event_id, self._settings)
+            self._note(message)
             self._outbox.drain_quietly()
+
+    @again_on_conflict
+    def _note(self, message: JobFinished) -> None:
+        with self._database.transaction() as connection:
+            if message.event_id is not None:
+                store.hold_event(connection, message.event_id)
+            store.note_reported(connection, message.job_id, message.run)
+            if message.event_id is not None:
+                consider_clustering(connection, message.event_id, self._settings)
 
 
 def consider_clustering(connection: Connection, event_id: UUID, settings: CallbackSettings) -> bool:

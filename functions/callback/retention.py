@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.database import Database
+from shared.database import Database, again_on_conflict, one_row
 from shared.log import logger
 
 # Bounds one transaction, and one tick; the next tick goes on.
@@ -121,10 +121,14 @@ def erase_what_is_due(database: Database, periods: RetentionPeriods) -> int:
 def _erase(database: Database, statement: str, periods: RetentionPeriods) -> int:
     total = 0
     for _ in range(_MOST_BATCHES):
-        with database.transaction() as connection:
-            row = connection.execute(statement, {**vars(periods), "batch": _BATCH}).fetchone()
-        erased = int(row["erased"]) if row else 0
+        erased = _erase_batch(database, statement, periods)
         total += erased
         if not erased:
             break
     return total
+
+
+@again_on_conflict
+def _erase_batch(database: Database, statement: str, periods: RetentionPeriods) -> int:
+    with database.transaction() as connection:
+        return int(one_row(connection, statement, {**vars(periods), "batch": _BATCH})["erased"])

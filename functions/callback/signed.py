@@ -23,7 +23,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared import job_ledger
 from shared.contracts import Run
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.errors import Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger, trace_of
@@ -163,19 +163,25 @@ class SignedReports:
             Retryable: the database is away.
         """
         with log_context(job_id=report.job_id):
-            with self._database.transaction() as connection:
-                job = job_ledger.lock(connection, report.job_id)
-                if job is None:
-                    return None
-                if job.run != report.run:
-                    return "stale"
-                if job.has_ended:
-                    return "known"
-                _end(connection, job, report)
-            logger().info("a worker reported", status=report.status)
-            # The job's JobFinished is in it: from here on it is any job that has ended.
-            self._outbox.drain_quietly()
-            return "recorded"
+            outcome = self._record(report)
+            if outcome == "recorded":
+                logger().info("a worker reported", status=report.status)
+                # The job's JobFinished is in it: from here on it is any job that has ended.
+                self._outbox.drain_quietly()
+            return outcome
+
+    @again_on_conflict
+    def _record(self, report: JobReport) -> Outcome | None:
+        with self._database.transaction() as connection:
+            job = job_ledger.lock(connection, report.job_id)
+            if job is None:
+                return None
+            if job.run != report.run:
+                return "stale"
+            if job.has_ended:
+                return "known"
+            _end(connection, job, report)
+        return "recorded"
 
     def _count(self, reason: str) -> None:
         logger().warning("authentication failed", reason=reason)

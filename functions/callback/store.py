@@ -78,10 +78,11 @@ ORDER BY last_requested_at LIMIT %s
 def lock_counters(
     connection: Connection, event_id: UUID, photo_grace: timedelta
 ) -> tuple[EventCounters, datetime] | None:
-    """The event's counters, locked until the transaction ends, and the database's clock.
+    """The event's counters, locked until the transaction ends (after the event itself), and the database's clock.
 
     None when nothing was ever detected in the event.
     """
+    hold_event(connection, event_id)
     row = connection.execute(_LOCK_COUNTERS, (event_id,)).fetchone()
     if row is None:
         return None
@@ -170,7 +171,7 @@ WHERE media.object_name IS NOT NULL AND media.bucket IS NOT NULL
         WHERE ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND ml_jobs.media_ids[1] = media.id
             AND ml_jobs.object_generation = coalesce(media.object_generation, 0)
     )
-ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED
+ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED FOR KEY SHARE OF events SKIP LOCKED
 ON CONFLICT DO NOTHING
 RETURNING id, run, event_id, media_ids[1] AS media_id
 """
@@ -418,6 +419,7 @@ def job_of_untried_upload(
         "generation": upload.generation,
         "uploaded_at": upload.uploaded_at,
     }
+    hold_event(connection, event_id)
     connection.execute(_ANNOUNCE, values)
     if not connection.execute(_NOTE_OBJECT, values).rowcount:
         return None
@@ -455,7 +457,11 @@ WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s AND 
 FOR UPDATE OF cluster_runs
 """
 _RUN_TOLD = "UPDATE cluster_runs SET told_at = clock_timestamp() WHERE id = %s"
-_LOCK_INVITATION = "SELECT id FROM invitations WHERE id = %s AND event_id = %s FOR UPDATE"
+# No row is locked while a mail server is talked to: a purge waits for nobody's.
+_ONE_WRITER = "SELECT pg_advisory_xact_lock(hashtextextended('trombi invitation ' || %s, 0))"
+# The event before its counters, as in every transaction that writes what an event holds (ARCHITECTURE.md, "Locks").
+_HOLD_EVENT = "SELECT FROM events WHERE id = %s FOR KEY SHARE"
+_HOLD_COUNTERS = "SELECT FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
 # A statement of its own: after the wait for the lock it sees what was decided meanwhile.
 _INVITATION = """
 SELECT invitations.id, invitations.event_id, invitations.face_person_id, invitations.token_hash, invitations.email,
@@ -475,13 +481,15 @@ WHERE faces.face_person_id = %s AND faces.thumbnail_object IS NOT NULL
 ORDER BY faces.id = face_persons.representative_face_id DESC, faces.quality_score DESC, faces.size_px DESC, faces.id
 LIMIT %s
 """
-_SENT = "UPDATE invitations SET sent_at = clock_timestamp(), mail_problem = NULL WHERE id = %s"
+_SENT = """
+UPDATE invitations SET sent_at = clock_timestamp(), mail_problem = NULL WHERE id = %s RETURNING event_id
+"""
 _MAIL_PROBLEM = "UPDATE invitations SET mail_problem = %s WHERE id = %s AND sent_at IS NULL"
 # The audit: whoever the mail reaches is shown these faces.
 _NOTE_SHOWN = """
-INSERT INTO biometric_reads (actor, event_id, what, subject_id)
-SELECT 'invitation', %s, 'thumbnail', unnest(%s::uuid[])
-ON CONFLICT (event_id, day, actor, what, subject_id) DO UPDATE SET reads = biometric_reads.reads + 1
+SELECT trombi_note_reads('invitation', %(event_id)s, 'thumbnail', ARRAY(
+    SELECT id FROM faces WHERE event_id = %(event_id)s AND id = ANY(%(faces)s)
+))
 """
 
 MailProblem = Literal["refused", "not_configured", "given_up"]
@@ -549,11 +557,14 @@ def invitation(connection: Connection, invitation_id: UUID, event_id: UUID) -> I
     return Invitation(**{**row, "token_hash": bytes(row["token_hash"])}) if row else None
 
 
-def lock_invitation(connection: Connection, invitation_id: UUID, event_id: UUID) -> Invitation | None:
-    """As `invitation`, locked until the transaction ends."""
-    if connection.execute(_LOCK_INVITATION, (invitation_id, event_id)).fetchone() is None:
-        return None
-    return invitation(connection, invitation_id, event_id)
+def be_its_writer(connection: Connection, invitation_id: UUID) -> None:
+    """Be the only one who writes the invitation's mail until the transaction ends. Holds up nobody else."""
+    connection.execute(_ONE_WRITER, (str(invitation_id),))
+
+
+def hold_event(connection: Connection, event_id: UUID) -> None:
+    """Keep the event until the transaction ends: its deletion waits."""
+    connection.execute(_HOLD_EVENT, (event_id,))
 
 
 def best_faces(connection: Connection, person_id: UUID, limit: int) -> list[FaceShown]:
@@ -562,9 +573,11 @@ def best_faces(connection: Connection, person_id: UUID, limit: int) -> list[Face
 
 
 def note_sent(connection: Connection, sent: Invitation, face_ids: Sequence[UUID]) -> None:
-    """The mail was taken, with the thumbnails of these faces."""
-    connection.execute(_SENT, (sent.id,))
-    connection.execute(_NOTE_SHOWN, (sent.event_id, list(face_ids)))
+    """The mail was taken, with the thumbnails of these faces; nothing is noted of what was purged meanwhile."""
+    hold_event(connection, sent.event_id)
+    connection.execute(_HOLD_COUNTERS, (sent.event_id,))
+    if connection.execute(_SENT, (sent.id,)).fetchone() is not None:
+        connection.execute(_NOTE_SHOWN, {"event_id": sent.event_id, "faces": list(face_ids)})
 
 
 def note_mail_problem(connection: Connection, invitation_id: UUID, problem: MailProblem) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from functions.callback import store
@@ -11,7 +13,7 @@ from functions.callback.results import consider_clustering
 from functions.callback.retention import erase_what_is_due
 from functions.callback.settings import CallbackSettings
 from shared import job_ledger
-from shared.database import Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.log import logger
 from shared.outbox import Outbox
 
@@ -51,13 +53,12 @@ class Sweep:
         drained = self._outbox.drain()
         deleted = self._settle_deleted_photos()
         stuck = self._look_after_stuck_jobs()
-        with self._database.transaction() as connection:
-            grace = timedelta(seconds=self._settings.photo_grace)
-            forgotten = store.request_photos_without_job(connection, grace, _BATCH)
-        with self._database.transaction() as connection:
-            released = store.release_put_back(connection, _BATCH)
-        with self._database.transaction() as connection:
-            released += store.release_waiting(connection, self._settings.low_priority_batch)
+        grace = timedelta(seconds=self._settings.photo_grace)
+        forgotten = self._in_one(lambda connection: store.request_photos_without_job(connection, grace, _BATCH))
+        released = self._in_one(lambda connection: store.release_put_back(connection, _BATCH))
+        released += self._in_one(
+            lambda connection: store.release_waiting(connection, self._settings.low_priority_batch)
+        )
         requests = self._debounce()
         erased = erase_what_is_due(self._database, self._settings.retention())
         swept = Swept(drained, stuck, forgotten, released, requests, erased, deleted)
@@ -70,11 +71,15 @@ class Sweep:
         """What the deletion of a photo's row leaves: done here, so that the host app's statement waits for nobody."""
         with self._database.transaction() as connection:
             found = store.unsettled_deletions(connection, _BATCH)
-        settled = 0
-        for media_id, event_id in found:
-            with self._database.transaction() as connection:
-                settled += store.settle_deletion(connection, media_id, event_id)
-        return settled
+        return sum(
+            self._in_one(partial(store.settle_deletion, media_id=media, event_id=event)) for media, event in found
+        )
+
+    @again_on_conflict
+    def _in_one(self, work: Callable[[Connection], int]) -> int:
+        """Do ``work`` in one transaction."""
+        with self._database.transaction() as connection:
+            return work(connection)
 
     def _look_after_stuck_jobs(self) -> int:
         after = timedelta(seconds=self._settings.job_stuck_after)
@@ -82,6 +87,7 @@ class Sweep:
             found = store.stuck_jobs(connection, after, _BATCH)
         return sum(self._look_after(job_id, after) for job_id in found)
 
+    @again_on_conflict
     def _look_after(self, job_id: UUID, after: timedelta) -> bool:
         """Ask for the job again, or give it up when it was tried often enough."""
         with self._database.transaction() as connection:
@@ -104,6 +110,5 @@ class Sweep:
             untold = store.untold_events(connection, _BATCH)
         requests = 0
         for event_id in [*changed, *untold]:
-            with self._database.transaction() as connection:
-                requests += consider_clustering(connection, event_id, self._settings)
+            requests += self._in_one(partial(consider_clustering, event_id=event_id, settings=self._settings))
         return requests

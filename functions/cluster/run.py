@@ -20,7 +20,7 @@ from functions.cluster.store import EventFaces, RunReport
 from functions.cluster.workers import Workers, threads
 from shared import consent, job_ledger
 from shared.contracts import ClusterRequested
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.errors import Permanent, Retryable
 from shared.job_ledger import Job
 from shared.log import log_context, logger
@@ -53,8 +53,10 @@ class ClusterRun:
                 raise
             self._outbox.drain_quietly()
 
+    @again_on_conflict
     def _accept(self, message: ClusterRequested) -> bool:
         with self._database.transaction() as connection:
+            consent.event_exists(connection, message.event_id)
             job = job_ledger.lock(connection, message.job_id)
             if job is None or job.run != message.run or job.has_ended:
                 logger().info("a stale or repeated request: nothing to do")
@@ -72,6 +74,7 @@ class ClusterRun:
             job_ledger.start(connection, job)
             return True
 
+    @again_on_conflict
     def _run(self, message: ClusterRequested) -> None:
         with self._database.transaction() as connection:
             if not store.try_lock_run(connection, message.event_id):
@@ -129,7 +132,12 @@ class ClusterRun:
         logger().info("clustered", faces=report.faces, persons=persons, noise=report.noise, churn=report.churn)
 
     def _lock_for_writing(self, connection: Connection, message: ClusterRequested) -> Job | None:
-        """The job, once more: None when somebody else ended it, or consent is gone, while the run computed."""
+        """The job, once more: None when somebody else ended it, or consent is gone, while the run computed.
+
+        Accounts and the event's row come before the job's in the order of locks.
+        """
+        store.hold_users(connection, message.event_id)
+        consent.event_exists(connection, message.event_id)
         job = job_ledger.lock(connection, message.job_id)
         if job is None or job.run != message.run or job.status != "processing":
             return None

@@ -41,6 +41,12 @@ SELECT EXISTS (
     WHERE event_id = %s AND job_type = 'cluster' AND status IN ('pending', 'processing') AND id <> %s
 ) AS open
 """
+# A row that one transaction changes twice has its foreign keys looked at again: of a linked person, the user's.
+_HOLD_USERS = """
+SELECT FROM users WHERE id IN (
+    SELECT linked_user_id FROM face_persons WHERE event_id = %s AND linked_user_id IS NOT NULL
+) ORDER BY id FOR KEY SHARE
+"""
 _COUNTERS = "SELECT decision_version, embedding_model FROM event_counters WHERE event_id = %s"
 _LOCK_COUNTERS = _COUNTERS + " FOR NO KEY UPDATE"
 _EMBEDDINGS = "SELECT id, embedding FROM faces WHERE event_id = %s AND embedding IS NOT NULL ORDER BY id"
@@ -61,6 +67,11 @@ def try_lock_run(connection: Connection, event_id: UUID) -> bool:
     """Be the one run of the event until the transaction ends; False when another one is."""
     row = connection.execute(_TRY_LOCK, (event_id,)).fetchone()
     return bool(row and row["locked"])
+
+
+def hold_users(connection: Connection, event_id: UUID) -> None:
+    """Keep the accounts that the event's persons are linked to: they come first in the order of locks."""
+    connection.execute(_HOLD_USERS, (event_id,))
 
 
 def another_run_is_open(connection: Connection, job: Job) -> bool:

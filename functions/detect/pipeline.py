@@ -36,7 +36,7 @@ from functions.detect.redetection import KnownFaces, Picture, Redetection, recog
 from functions.detect.settings import DetectSettings
 from shared import consent, job_ledger
 from shared.contracts import DetectRequested, StorageNotification
-from shared.database import Connection, Database
+from shared.database import Connection, Database, again_on_conflict
 from shared.decode import BadImage, DecodedPhoto, NotAnImage, decode, memory_needed
 from shared.errors import Busy, Permanent, Retryable
 from shared.job_ledger import Job
@@ -170,6 +170,7 @@ class Detection:
 
     # ------------------------------------------------------------ accept
 
+    @again_on_conflict
     def _accept_upload(self, notification: StorageNotification) -> Work | None:
         """The work that an upload asks for; None when there is none (refused, stale or done already)."""
         with self._database.transaction() as connection:
@@ -219,6 +220,7 @@ class Detection:
         logger().warning("photo refused", job_id=str(job.id), code=refusal.code, reason=refusal.reason)
         job_ledger.fail(connection, job, refusal.code, refusal.reason)
 
+    @again_on_conflict
     def _accept_request(self, message: DetectRequested) -> Work | None:
         """The work that a request asks for; None when there is none (refused, stale or done already)."""
         current = self._current_object(message)
@@ -346,6 +348,7 @@ class Detection:
             return _Found(decoded, result.faces, Picture(crc32c(data), picture_hash(decoded.rgb)))
         return None
 
+    @again_on_conflict
     def _end_unread(self, work: Work) -> None:
         """The object is gone. What deleted or replaced it has a message of its own: the faces are its business.
 
@@ -362,6 +365,7 @@ class Detection:
             ):
                 self._photo_objects.lose(connection, photo, work.bucket, work.object_name, work.generation)
 
+    @again_on_conflict
     def _end_without_faces(
         self, work: Work, *, skipped: str = "", detail: str = "", refusal: Permanent | None = None
     ) -> None:
@@ -423,6 +427,7 @@ class Detection:
         for name, thumbnail in thumbnails.items():
             self._objects.write(derived, name, thumbnail, content_type="image/jpeg")
 
+    @again_on_conflict
     def _write(self, work: Work, found: _Found, matched: _Matched, uploaded: Sequence[str], watch: Stopwatch) -> bool:
         """Write faces, job and outgoing message in one transaction; False when the matching is out of date."""
         derived = self._settings.derived_bucket
@@ -473,6 +478,7 @@ class Detection:
 
     # ------------------------------------------------------------ delete
 
+    @again_on_conflict
     def _delete(self, notification: StorageNotification) -> None:
         """The object is gone: so are the photo's faces, thumbnails and tags, unless another object is the photo now."""
         if notification.overwritten_by_generation is not None:

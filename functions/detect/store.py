@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from psycopg.types.json import Jsonb
 
 from functions.detect.objects import SECOND_PICTURE, Outcome, Photo
-from shared import job_ledger, outbox
+from shared import consent, job_ledger, outbox
 from shared.database import Connection, one_row
 from shared.errors import Permanent
 from shared.job_ledger import Job
@@ -40,11 +40,12 @@ _SET_DELETED = "UPDATE media SET deleted_generation = greatest(deleted_generatio
 
 
 def lock_photo(connection: Connection, media_id: UUID, event_id: UUID) -> Photo | None:
-    """The photo's row, locked; None when there is none (any more).
+    """The photo's row, locked after its event's; None when there is none (any more).
 
     Raises:
         Permanent: the media id belongs to a photo of another event.
     """
+    consent.event_exists(connection, event_id)
     row = connection.execute(_LOCK_PHOTO, (media_id,)).fetchone()
     if row is None:
         return None
