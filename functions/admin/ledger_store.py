@@ -305,7 +305,8 @@ _REMOVE_REJECTIONS = "DELETE FROM face_rejections WHERE face_id || ' ' || face_p
 _REMOVE_SUGGESTIONS = "DELETE FROM face_suggestions WHERE face_id || ' ' || face_person_id = ANY(%(keys)s)"
 _PUT_TAGS_BACK = """
 INSERT INTO media_tags (id, media_id, tagged_user_id, tagged_by_user_id, source, bbox, face_id, created_at)
-SELECT image.id, image.media_id, image.tagged_user_id, (SELECT users.id FROM users WHERE users.id = image.tagged_by_user_id), image.source,
+SELECT image.id, image.media_id, image.tagged_user_id,
+    (SELECT users.id FROM users WHERE users.id = image.tagged_by_user_id), image.source,
     -- Where the face is now: the photo may have been looked at again.
     coalesce((SELECT bbox FROM faces WHERE faces.id = image.face_id), image.bbox), image.face_id, image.created_at
 FROM jsonb_populate_recordset(NULL::media_tags, %(before)s) AS image
