@@ -105,6 +105,13 @@ class StubEngine:
         faces = tuple(_face(event, number, person) for person in persons_of(event, number))
         return DetectionResult(faces, {"detect_ms": 0.0, "embed_ms": 0.0, "thumbnail_ms": 0.0}, dropped=0)
 
+    def embed_at(self, photo: DecodedPhoto, landmarks: object) -> None:
+        """No photo is replaced here."""
+
+    def embed_thumbnail(self, thumbnail: bytes) -> NDArray[np.float32]:
+        """No pack changes here."""
+        raise NotImplementedError
+
 
 detect.Engine = StubEngine  # type: ignore[assignment,misc]  # the only thing that is not as it is deployed
 
