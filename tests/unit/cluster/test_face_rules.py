@@ -229,7 +229,8 @@ def joined(
     places = np.arange(len(labels)) if photos is None else photos
     units = np.array(pairs or [], dtype=np.int64).reshape(-1, 2)
     seeds = np.ones(len(labels), dtype=bool)
-    return join(embeddings, np.array(labels, dtype=np.int32), places, seeds, units, 0.35, parameters).tolist()
+    after = join(embeddings, np.array(labels, dtype=np.int32), places, seeds, units, 0.35, parameters)
+    return [int(label) for label in after]
 
 
 def test_a_left_over_face_joins_the_person_it_is_near() -> None:

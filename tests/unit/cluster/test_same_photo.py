@@ -135,8 +135,9 @@ def test_with_nobody_else_in_the_group_two_unlike_faces_conflict_and_two_alike_d
     rows = person(random, 1)
     for likeness, expected in ((0.5, [[0, 1]]), (0.69, [[0, 1]]), (0.71, []), (0.99, [])):
         two = np.concatenate([rows, copies(random, rows, likeness)])
-        assert conflicting(two, np.array([7, 7]), MINI).tolist() == expected
-        assert of_same_photo(two, np.array([7, 7]), MINI).dividing.tolist() == []
+        one_photo = np.array([7, 7])
+        assert conflicting(two, one_photo, MINI).tolist() == expected
+        assert of_same_photo(two, one_photo, MINI).dividing.tolist() == []
         assert conflicting(two, np.array([7, 8]), MINI).tolist() == []
     assert conflicting(rows[:0], np.zeros(0, dtype=np.int64), MINI).shape == (0, 2)
 
@@ -147,7 +148,7 @@ def test_what_conflicts_does_not_depend_on_the_order_of_the_faces(seed: int) -> 
     random = np.random.default_rng(seed)
     rows = np.concatenate([person(random, 8), person(random, 4, 0.7), person(random, 2)])
     rows = np.concatenate([rows, copies(random, rows[:4], 0.93)])
-    photos = random.integers(0, 9, rows.shape[0])
+    photos = np.asarray(random.integers(0, 9, rows.shape[0]), dtype=np.int64)
     order = random.permutation(rows.shape[0])
     expected = {frozenset(pair) for pair in conflicting(rows, photos, MINI).tolist()}
     shuffled = conflicting(rows[order], photos[order], MINI)
