@@ -20,11 +20,12 @@ BLOCK_ROWS = 1024
 
 
 def faces_of_pictures(embeddings: NDArray[np.float32], photos: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which faces are copies in a picture of other photos of the event; bool[n].
+    """Which faces stand in a picture of other photos of the event; bool[n].
 
     ``embeddings`` float32[n, d] of length 1, ``photos`` int[n]. In such a picture somebody seems to stand twice, both
     times as a copy (:data:`COPY_SIMILARITY`) of a face elsewhere, and nowhere do an original of the one and an original
-    of the other stand together. The shots of a burst are none: who stands together in one does so in the next.
+    of the other stand together. Its copies are meant, and where they are half of its faces or more, all of them: some
+    come out too small to be known again. The shots of a burst are none: who stands together in one does so in the next.
     """
     one, other = pairs_within_photos(photos)
     maybe = np.vecdot(embeddings[one], embeddings[other]) >= MAYBE_ONE
@@ -37,8 +38,10 @@ def faces_of_pictures(embeddings: NDArray[np.float32], photos: NDArray[np.intege
         if originals[a].size and originals[b].size and not _stand_together(originals[a], originals[b], photos)
     }
     result = np.zeros(photos.size, dtype=bool)
-    for row in looked_at.tolist():
-        result[row] = int(photos[row]) in pictures and originals[row].size > 0
+    for photo in pictures:
+        here = np.flatnonzero(photos == photo)
+        copied = np.array([originals[int(row)].size > 0 for row in here])
+        result[here] = True if 2 * copied.sum() >= here.size else copied
     return result
 
 

@@ -116,6 +116,12 @@ def test_a_sheet_is_told_from_a_burst_and_from_a_group_photo() -> None:
     sheet = np.concatenate([portraits, copies(random, portraits)])
     assert faces_of_pictures(sheet, np.array([0, 1, 2, 3, 3, 3])).tolist() == [False] * 3 + [True] * 3
     assert not faces_of_pictures(sheet, np.arange(6)).any()
+    half = np.concatenate(
+        [portraits[:2], copies(random, portraits[:2]), copies(random, portraits[2:], 0.8), person(random, 1)]
+    )
+    assert faces_of_pictures(half, np.array([0, 1, 2, 2, 2, 2])).tolist() == [False] * 2 + [True] * 4
+    less = np.concatenate([half, person(random, 1)])
+    assert faces_of_pictures(less, np.array([0, 1, 2, 2, 2, 2, 2])).tolist() == [False] * 2 + [True] * 2 + [False] * 3
     assert faces_of_pictures(sheet[:0], np.zeros(0, dtype=np.int64)).tolist() == []
 
 

@@ -106,7 +106,7 @@ def put(name: str, value: object) -> Callable[[dict[str, Any]], Any]:
         (forget("join_margin"), "packs.mini.cluster.join_margin: Field required"),
         (put("join_similarity", "0.5"), "packs.mini.cluster.join_similarity: Input should be a valid number"),
         (put("join_similarity", 1.5), "packs.mini.cluster.join_similarity: Input should be less than or equal to 1"),
-        (put("keep_similarity", None), "packs.mini.cluster.keep_similarity: Input should be a valid number"),
+        (put("fragment_similarity", None), "packs.mini.cluster.fragment_similarity: Input should be a valid number"),
         (put("join_similarty", 0.5), "packs.mini.cluster.join_similarty: Extra inputs are not permitted"),
         (put("source", ""), "packs.mini.cluster.source: String should have at least 1 character"),
         (put("max_distance", float("nan")), "packs.mini.cluster.max_distance: Input should be a finite number"),
