@@ -151,12 +151,15 @@ def _share_a_photo(
 
 def pairs_within_photos(photos: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs of rows of one photo, the lower row first, in ascending order; int64[k] each."""
+    # In a stable order the rows of a photo ascend: each is paired with the next, the next but one ...
     order = np.argsort(photos, kind="stable").astype(np.int64)
-    pairs = [
-        (int(rows[place]), int(later))
-        for rows in np.split(order, np.flatnonzero(np.diff(photos[order])) + 1)
-        for place in range(rows.size - 1)
-        for later in rows[place + 1 :]
-    ]
-    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for step in range(1, photos.size):
+        one, other = order[:-step], order[step:]
+        same = photos[one] == photos[other]
+        if not same.any():
+            break
+        found.append(np.column_stack([one[same], other[same]]))
+    pairs = np.concatenate(found)
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    return pairs[:, 0], pairs[:, 1]
