@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.block_runner import BlockRunner
+from functions.cluster.block_runner import BlockRunner, single_threaded_blas
 from functions.cluster.cohesion import hold_together
 from functions.cluster.hdbscan_cosine import NOISE, checked_embeddings, label_tree, relabelled
 from functions.cluster.left_over import place_left_over
@@ -64,7 +64,8 @@ def group_faces(
     seeds = np.array([may_seed(faces[index], parameters) for index in order], dtype=bool)
 
     if parameters.same_face_similarity is not None:
-        seeds &= ~faces_of_pictures(rows, photos)
+        with single_threaded_blas():
+            seeds &= ~faces_of_pictures(rows, photos)
 
     stages = {"start": clock()}
     labels = np.full(len(faces), NOISE, dtype=np.int32)
@@ -79,7 +80,8 @@ def group_faces(
             max_distance=parameters.max_distance,
         ).labels
     stages["labels"] = clock()
-    labels = apply_face_rules(rows, labels, photos, seeds, parameters)
+    with single_threaded_blas():
+        labels = apply_face_rules(rows, labels, photos, seeds, parameters)
     stages["rules"] = clock()
 
     result = np.empty_like(labels)
