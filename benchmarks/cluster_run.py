@@ -23,7 +23,6 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.cluster import reset_peak, status_megabytes
-from functions.cluster.parameters import ClusterParameters
 from functions.cluster.run import ClusterRun
 from local.migrate import migrate
 from local.postgres import database_url, postgres_process, remove_data
@@ -45,7 +44,7 @@ def measure(url: str, count: int) -> None:
     """Cluster a simulated event of ``count`` faces twice, and print the figures as a line of JSON."""
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         database = Database(url)
-        run = ClusterRun(database, Outbox(database, RecordingPublisher()), ClusterParameters())
+        run = ClusterRun(database, Outbox(database, RecordingPublisher()))
         _cluster(connection, run, WARM_UP, seed=count + 1)
         before = reset_peak()
         seconds, stages = _cluster(connection, run, count, seed=count)

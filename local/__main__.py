@@ -80,7 +80,17 @@ def _options(arguments: argparse.Namespace) -> CloudOptions:
 def _from_environment() -> dict[str, str]:
     """The functions' own settings that the caller has set, so that they can be tried out."""
     names = (
-        *("CLUSTER_", "JOB_", "PHOTO_GRACE", "LOW_PRIORITY_BATCH", "MAX_PHOTO_", "LOG_LEVEL", "JWT_", "FACE_THREADS"),
+        *(
+            "CLUSTER_",
+            "JOB_",
+            "PHOTO_GRACE",
+            "LOW_PRIORITY_BATCH",
+            "MAX_PHOTO_",
+            "LOG_LEVEL",
+            "JWT_",
+            "FACE_THREADS",
+            "FACE_CALIBRATION",
+        ),
         *("SMTP_URL", "MAIL_FROM", "PUBLIC_URL", "INVITATION_", "RETENTION_DAYS"),
         *("CALLBACK_SECRETS", "CORS_ORIGINS", "JWKS_", "OIDC_JWKS_URL", "SERVICE_ACCOUNTS", "SERVICE_AUDIENCE"),
     )

@@ -10,6 +10,7 @@ locals {
     LOG_LEVEL            = var.log_level
   }
 
+  face_calibration = var.face_calibration == null ? null : jsonencode(var.face_calibration)
   # Of photos, for detect that reads them and for admin that shows them.
   photo_variables = {
     MAX_PHOTO_BYTES  = var.detect.max_photo_bytes
@@ -56,6 +57,7 @@ locals {
       CLUSTER_PAIRS             = var.cluster.cluster_pairs
       CLUSTER_SELECTION_EPSILON = var.cluster.cluster_selection_epsilon
       DASK_SCHEDULER_ADDRESS    = var.cluster.dask_scheduler_address
+      FACE_CALIBRATION          = local.face_calibration
     })
     detect = merge(local.common_variables, local.photo_variables, {
       DERIVED_BUCKET      = google_storage_bucket.derived.name

@@ -193,7 +193,8 @@ class _Board:
         choices: list[tuple[float, int]] = []
         if wanted != NOBODY:
             choices.append((own[row], wanted))
-        if incumbent not in (NOBODY, wanted) and alive[incumbent] and stay[row] >= self.parameters.keep_similarity:
+        least = self.parameters.keep_similarity
+        if least is not None and incumbent not in (NOBODY, wanted) and alive[incumbent] and stay[row] >= least:
             choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
         return [person for _, person in sorted(choices, key=lambda choice: -choice[0])]
 

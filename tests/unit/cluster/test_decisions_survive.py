@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from functions.cluster.face_rules import group_faces
+from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
 from tests.examples import examples
@@ -28,6 +29,7 @@ class Organiser:
 
     event: SimulatedEvent
     rng: np.random.Generator
+    parameters: ClusterParameters = DEFAULTS
     faces: dict[UUID, FaceState] = field(default_factory=dict)
     embeddings: dict[UUID, NDArray[np.float32]] = field(default_factory=dict)
     persons: dict[UUID, PersonState] = field(default_factory=dict)
@@ -64,8 +66,10 @@ class Organiser:
             np.stack([self.embeddings[face_id] for face_id in order]) if order else np.zeros((0, 512), np.float32)
         )
         persons = list(self.persons.values())
-        labels = group_faces(embeddings, faces).labels
-        plan = plan_persons(embeddings, faces, persons, labels, new_id=person_id_from_faces(EVENT_ID))
+        labels = group_faces(embeddings, faces, self.parameters).labels
+        plan = plan_persons(
+            embeddings, faces, persons, labels, new_id=person_id_from_faces(EVENT_ID), parameters=self.parameters
+        )
         after, persons_after = applied(plan, faces, persons)
         self.faces = {face.face_id: face for face in after}
         self.persons = {person.person_id: person for person in persons_after}
@@ -179,12 +183,12 @@ def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
     return survivor
 
 
-@pytest.mark.parametrize("scenario", ["wedding", "crowd", "siblings"])
+@pytest.mark.parametrize(("scenario", "pack"), [("wedding", "mini"), ("crowd", "buffalo_l"), ("siblings", "mini")])
 @given(seed=st.integers(0, 10_000), data=st.data())
 @settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
-def test_fifty_decisions_survive_twenty_clusterings(scenario: str, seed: int, data: st.DataObject) -> None:
+def test_fifty_decisions_survive_twenty_clusterings(scenario: str, pack: str, seed: int, data: st.DataObject) -> None:
     event = simulate(replace(SCENARIOS[scenario], faces=400), seed % 7)
-    organiser = Organiser(event, np.random.default_rng(seed))
+    organiser = Organiser(event, np.random.default_rng(seed), parameters_of(pack))
     organiser.arrive(180)
     organiser.run()
     decisions = data.draw(st.lists(st.sampled_from(DECISIONS), min_size=50, max_size=50))

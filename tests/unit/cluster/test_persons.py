@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from functions.cluster.parameters import DEFAULTS
 from functions.cluster.states import FaceState, PersonState
 from tests.unit.cluster.small_events import SmallEvent, some_id
+
+KEEPING = replace(DEFAULTS, keep_similarity=0.3, fragment_similarity=0.45)
+"""Constants with which faces stay where they were as long as they fit."""
 
 
 def test_an_event_without_faces_plans_nothing() -> None:
@@ -133,11 +139,11 @@ def test_look_alikes_whom_an_early_run_took_for_one_are_told_apart_once_they_are
     for number in range(3):
         event.face(f"a{number}", 0, blend=2, label=0, person="twins")
         event.face(f"b{number}", 1, blend=2, label=1, person="twins")
-    alone = event.plan()
+    alone = event.plan(KEEPING)
     assert alone.assignments == {}, "as a person that HDBSCAN breaks in two"
     event.face("a3", 0, blend=2, label=0, photo="both")
     event.face("b3", 1, blend=2, label=1, photo="both")
-    event.run()
+    event.run(KEEPING)
     of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(4)} for who in "ab")
     assert len(of_one) == len(of_other) == 1
     assert of_one.isdisjoint(of_other | {None})
@@ -151,7 +157,7 @@ def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
         event.face(str(number), 0, label=0, person="anna")
     event.face("alike", 0, label=-1, person="anna")
     event.face("not alike", 9, label=-1, person="anna")
-    plan = event.plan()
+    plan = event.plan(KEEPING)
     assert plan.assignments == {some_id("not alike"): None}
 
 
@@ -164,7 +170,7 @@ def test_a_face_changes_person_only_for_a_clearly_better_one() -> None:
         event.face(f"b{number}", 1, label=1, person="bea")
     event.face("between", 0, blend=1, label=1, person="anna")
     event.face("bea after all", 1, label=1, person="anna")
-    plan = event.plan()
+    plan = event.plan(KEEPING)
     assert plan.assignments == {some_id("bea after all"): some_id("bea")}
 
 
