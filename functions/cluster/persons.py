@@ -3,7 +3,9 @@
 - A face that a human placed stays where it is, and so does every face of a linked, invited or ignored person.
 - Clusters become existing persons by the vote of the faces already in them (:mod:`functions.cluster.matching`).
 - A face leaves its person only for a clearly better one; one that no cluster holds stays while it still fits.
-- A face never returns to a person it was rejected from; two faces of one photo are never put into one person.
+- What a human put together (a merge, a move, a split) is a fact: the faces stay, and take no others along or away.
+- A face never returns to a person it was rejected from; two faces of one photo are put into one person only where they
+  are the same face twice (:mod:`functions.cluster.same_photo`).
 - New faces of a linked, invited or ignored person are suggested, not added.
 """
 
@@ -20,6 +22,7 @@ from functions.cluster.centroids import group_sums, similarity_to_others
 from functions.cluster.matching import NOBODY, Groups, Standing, match_groups
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from functions.cluster.representative import best_cover
+from functions.cluster.side_by_side import SideBySide
 from functions.cluster.states import (
     FaceState,
     MergeSuggestion,
@@ -95,7 +98,8 @@ class _Board:
         self.live = [person.person_id for person in persons if person.status != "merged"]
         self.created: dict[UUID, None] = {}  # the new persons, in the order they were made
         self.held = {p.person_id for p in persons if p.status in ("linked", "invited", "ignored")}
-        self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"}
+        self.seen: set[int] = set()  # those of them that a human decided something on, by number
+        self.touched = {p.person_id for p in persons if p.touched_by_human}
         self.rejected = [{self.survivor.get(person) or person for person in face.rejected_person_ids} for face in faces]
         self.start = [self._standing_person(face, index) for index, face in enumerate(faces)]
         self.current = list(self.start)
@@ -103,9 +107,15 @@ class _Board:
             [face.placed_by_human or person in self.held for face, person in zip(faces, self.start, strict=True)],
             dtype=bool,
         )
+        self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"} | {
+            person for face, person in zip(faces, self.start, strict=True) if face.placed_by_human
+        }
         self.apart = self._persons_apart()
         numbers = {media_id: number for number, media_id in enumerate(dict.fromkeys(face.media_id for face in faces))}
-        self.photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
+        photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
+        of_person = {person: number for number, person in enumerate(self.live)}
+        together = np.array([NOBODY if person is None else of_person[person] for person in self.start], dtype=np.int64)
+        self.side_by_side = SideBySide(embeddings, photo, together, self.anchored, parameters)
 
     def _standing_person(self, face: FaceState, index: int) -> UUID | None:
         """The surviving person a face is in; a rejection counts unless a human placed the face there after all."""
@@ -128,15 +138,20 @@ class _Board:
         people = [*self.live, *self.created]
         number = {person: index for index, person in enumerate(people)}
         standing = Standing(
-            photo=self.photo,
             person=np.array([NOBODY if person is None else number[person] for person in self.current], dtype=np.int64),
             anchored=self.anchored & np.array([person is not None for person in self.current], dtype=bool),
             held=np.array([person in self.held for person in people], dtype=bool),
             joined=np.array([person in self.joined for person in people], dtype=bool),
             apart=self._apart_by_number(number),
         )
+        self.seen = {number[person] for person in self.touched if person in number}
         groups = match_groups(
-            self.embeddings, labels, standing, self.parameters.min_overlap, self.parameters.fragment_similarity
+            self.embeddings,
+            labels,
+            standing,
+            self.side_by_side.meet,
+            self.parameters.min_overlap,
+            self.parameters.fragment_similarity,
         )
         after = self._place(groups, standing, people)
         changed = after != self.current
@@ -160,24 +175,53 @@ class _Board:
         alive[stands_for[stands_for != NOBODY]] = True
 
         own = similarity_to_others(self.embeddings, sums, stands_for, target)
-        stay = similarity_to_others(self.embeddings, sums, stands_for, standing.person)
+        stay = self._likeness_to_own(sums, stands_for, standing, target_count)
         result = np.where(self.anchored, standing.person, NOBODY)
-        photo = self.photo.tolist()
-        standing_still = np.flatnonzero(self.anchored & (result != NOBODY))
-        taken = {(int(result[row]), photo[row]) for row in standing_still}
-        for row in np.argsort(-np.maximum(own, stay), kind="stable"):
+        nobody: set[int] = set()
+        conflicts = self._conflicts(target, standing.person)
+        seated: dict[int, set[int]] = {}  # by person, of the faces that conflicts are about
+        for row in np.flatnonzero(self.anchored & (result != NOBODY)).tolist():
+            seated.setdefault(int(result[row]), set()).add(row)
+        for row in np.argsort(-np.maximum(own, stay), kind="stable").tolist():
             if self.anchored[row]:
                 continue
-            for person in self._preferences(int(row), target, own, stay, standing, alive):
-                place = (person, photo[row])
-                if place in taken or (person < len(people) and people[person] in self.rejected[row]):
+            for person in self._preferences(row, target, own, stay, standing, alive):
+                if not conflicts.get((person, row), nobody).isdisjoint(seated.get(person, nobody)):
+                    continue
+                if person < len(people) and people[person] in self.rejected[row]:
                     continue
                 if person < len(people) and standing.held[person]:
                     break  # a new face of a held person: nobody's for now, and suggested
-                taken.add(place)
+                seated.setdefault(person, set()).add(row)
                 result[row] = person
                 break
         return self._named(result, people)
+
+    def _conflicts(self, target: NDArray[np.int64], current: NDArray[np.int64]) -> dict[tuple[int, int], set[int]]:
+        """By person and face that may be in it: the faces of the same photo that must not be in it as well."""
+        found: dict[tuple[int, int], set[int]] = {}
+        rows = np.tile(np.arange(target.size), 2)
+        person = np.concatenate([target, current])
+        claims = np.unique(np.column_stack([person, rows])[person != NOBODY], axis=0)
+        for claim in np.split(claims, np.flatnonzero(np.diff(claims[:, 0])) + 1):
+            for one, other in self.side_by_side.conflicts(claim[:, 1]):
+                found.setdefault((int(claim[0, 0]), one), set()).add(other)
+                found.setdefault((int(claim[0, 0]), other), set()).add(one)
+        return found
+
+    def _likeness_to_own(
+        self, sums: NDArray[np.float32], stands_for: NDArray[np.int64], standing: Standing, count: int
+    ) -> NDArray[np.float64]:
+        """How alike each face is to the others of the person it is in; float64[n], -1 where there are none.
+
+        The faces that a human placed may look like nobody else in there: without them it counts as well.
+        """
+        whole = similarity_to_others(self.embeddings, sums, stands_for, standing.person)
+        if not self.joined:
+            return whole
+        unplaced = np.where(self.anchored, NOBODY, stands_for)
+        rest = group_sums(self.embeddings, unplaced, count)
+        return np.maximum(whole, similarity_to_others(self.embeddings, rest, unplaced, standing.person))
 
     def _preferences(
         self,
@@ -188,12 +232,16 @@ class _Board:
         standing: Standing,
         alive: NDArray[np.bool_],
     ) -> list[int]:
-        """The persons a face may go to, the preferred first: its cluster's, and the one it is in, which has a bonus."""
+        """The persons a face may go to, the preferred first: its cluster's, and the one it is in, which has a bonus.
+
+        Whoever decided something on a person has seen its faces: none of them leaves for nobody.
+        """
         wanted, incumbent = int(target[row]), int(standing.person[row])
         choices: list[tuple[float, int]] = []
         if wanted != NOBODY:
             choices.append((own[row], wanted))
-        if incumbent not in (NOBODY, wanted) and alive[incumbent] and stay[row] >= self.parameters.keep_similarity:
+        is_kept = incumbent in self.seen or (alive[incumbent] and stay[row] >= self.parameters.keep_similarity)
+        if incumbent not in (NOBODY, wanted) and is_kept:
             choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
         return [person for _, person in sorted(choices, key=lambda choice: -choice[0])]
 

@@ -143,6 +143,7 @@ PURE = [
     "functions/detect/quality.py",
     "functions/detect/redetection.py",
     "functions/cluster/same_photo.py",
+    "functions/cluster/side_by_side.py",
     "shared/calibration.py",
     "shared/sniff.py",
     "shared/contracts.py",

@@ -43,13 +43,18 @@ class SmallEvent:
         rejected: tuple[str, ...] = (),
         photo: str | None = None,
         blend: int | None = None,
+        weight: float = 1.0,
+        spread: float = 0.02,
     ) -> None:
-        """A face of the person on ``axis`` (half of the one on ``blend``, if given); each its own photo by default."""
+        """A face of the person on ``axis`` (and so much of the one on ``blend``, if given); a photo each by default.
+
+        Two faces of one person have a cosine of about ``1 / (1 + 64 * spread ** 2)``.
+        """
         direction = np.zeros(DIMENSIONS)
         direction[axis] = 1.0
         if blend is not None:
-            direction[blend] = 1.0
-        self.rows.append(unit(unit(direction) + 0.02 * self.rng.standard_normal(DIMENSIONS)))
+            direction[blend] = weight
+        self.rows.append(unit(unit(direction) + spread * self.rng.standard_normal(DIMENSIONS)))
         self.labels.append(label)
         self.faces.append(
             FaceState(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -130,18 +132,30 @@ def test_two_people_whom_an_early_run_took_for_one_are_told_apart_later() -> Non
 def test_look_alikes_whom_an_early_run_took_for_one_are_told_apart_once_they_are_in_one_photo() -> None:
     event = SmallEvent()
     event.person("twins")
-    for number in range(3):
-        event.face(f"a{number}", 0, blend=2, label=0, person="twins")
-        event.face(f"b{number}", 1, blend=2, label=1, person="twins")
+    for number in range(4):
+        event.face(f"a{number}", 0, blend=2, weight=2, spread=0.05, label=0, person="twins")
+        event.face(f"b{number}", 1, blend=2, weight=2, spread=0.05, label=1, person="twins")
     alone = event.plan()
     assert alone.assignments == {}, "as a person that HDBSCAN breaks in two"
-    event.face("a3", 0, blend=2, label=0, photo="both")
-    event.face("b3", 1, blend=2, label=1, photo="both")
+    event.face("a4", 0, blend=2, weight=2, spread=0.05, label=0, photo="both")
+    event.face("b4", 1, blend=2, weight=2, spread=0.05, label=1, photo="both")
     event.run()
-    of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(4)} for who in "ab")
+    of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(5)} for who in "ab")
     assert len(of_one) == len(of_other) == 1
     assert of_one.isdisjoint(of_other | {None})
     assert None not in of_other
+
+
+def test_a_photo_in_which_somebody_stands_twice_takes_nobody_apart() -> None:
+    event = SmallEvent()
+    event.person("anna")
+    for number in range(6):
+        event.face(f"a{number}", 0, spread=0.08, label=number % 2, person="anna")
+    for number in range(4):
+        event.face(f"on the strip {number}", 0, spread=0.08, label=number % 2, photo="strip")
+    event.run()
+    assert {event.person_of(f"a{number}") for number in range(6)} == {some_id("anna")}
+    assert {event.person_of(f"on the strip {number}") for number in range(4)} <= {some_id("anna"), None}
 
 
 def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
@@ -332,22 +346,33 @@ def test_clusters_with_placed_faces_of_one_person_are_that_person() -> None:
     assert set(event.plan().assignments.values()) == {some_id("anna")}
 
 
-def test_two_faces_of_one_photo_never_come_into_one_person() -> None:
+def test_two_people_of_one_photo_never_come_into_one_person() -> None:
+    event = SmallEvent()
+    for number in range(4):
+        event.face(str(number), 0, label=0)
+    event.face("like them", 0, blend=1, label=0, photo="garden")
+    event.face("like them too", 0, blend=2, label=0, photo="garden")
+    event.run()
+    assert [event.person_of("like them"), event.person_of("like them too")].count(None) == 1
+
+
+def test_a_person_in_a_mirror_is_that_person_twice() -> None:
     event = SmallEvent()
     for number in range(4):
         event.face(str(number), 0, label=0)
     event.face("mirror 1", 0, label=0, photo="bathroom")
     event.face("mirror 2", 0, label=0, photo="bathroom")
     event.run()
-    assert [event.person_of("mirror 1"), event.person_of("mirror 2")].count(None) == 1
+    assert event.person_of("mirror 1") == event.person_of("mirror 2") == event.person_of("0") is not None
+    assert event.run().changes_nothing
 
 
-def test_unless_a_human_placed_them_so() -> None:
+def test_two_faces_of_one_photo_that_a_human_placed_so_stay_and_a_third_does_not_come() -> None:
     event = SmallEvent()
     event.person("anna")
     event.face("face", 0, label=0, person="anna", placed=True, photo="bathroom")
-    event.face("in the mirror", 0, label=0, person="anna", placed=True, photo="bathroom")
-    event.face("a third", 0, label=0, photo="bathroom")
+    event.face("a drawing of her", 1, label=0, person="anna", placed=True, photo="bathroom")
+    event.face("a third", 0, blend=2, label=0, photo="bathroom")
     assert not event.plan().assignments
 
 
@@ -435,3 +460,79 @@ def test_a_broken_chain_of_merges_leaves_its_faces_to_the_clusters() -> None:
     plan = event.plan()
     assert len(plan.new_persons) == 1
     assert set(plan.assignments.values()) == {plan.new_persons[0].person_id}
+
+
+# ---------------------------------------------------------------- put together by hand
+
+
+def two_people() -> SmallEvent:
+    """Anna and Bea, five photos each, both known."""
+    event = SmallEvent()
+    event.person("anna")
+    event.person("bea")
+    for number in range(5):
+        event.face(f"a{number}", 0, spread=0.05, label=0, person="anna")
+        event.face(f"b{number}", 1, spread=0.05, label=1, person="bea")
+    assert event.plan().changes_nothing or not event.plan().assignments
+    return event
+
+
+def move(event: SmallEvent, faces: list[str], to: str) -> None:
+    """As a human does it."""
+    moved = {some_id(name) for name in faces}
+    event.faces = [
+        replace(
+            face,
+            person_id=some_id(to),
+            placed_by_human=True,
+            rejected_person_ids=(face.rejected_person_ids | ({face.person_id} if face.person_id else set()))
+            - {some_id(to)},
+        )
+        if face.face_id in moved
+        else face
+        for face in event.faces
+    ]
+    event.persons = [
+        replace(person, touched_by_human=True) if person.person_id == some_id(to) else person
+        for person in event.persons
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_faces_moved_into_a_person_push_none_of_its_own_out(count: int) -> None:
+    event = two_people()
+    before = event.faces
+    move(event, [f"a{number}" for number in range(count)], "bea")
+    event.face("the next photo", 5, label=-1)
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}
+    assert {event.person_of(f"a{number}") for number in range(count)} == {some_id("bea")}
+    assert {event.person_of(f"a{number}") for number in range(count, 5)} <= {some_id("anna")}
+    event.faces = [*before, event.faces[-1]]  # undone
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}
+
+
+def test_a_face_of_nobody_that_is_put_into_a_person_takes_no_others_along() -> None:
+    event = two_people()
+    event.face("late", 0, spread=0.05, label=0)
+    move(event, ["late"], "bea")
+    assert not event.plan().assignments
+
+
+def test_faces_moved_into_a_person_do_not_make_its_borderline_faces_leave() -> None:
+    event = two_people()
+    event.face("half in the dark", 1, blend=7, weight=2, label=-1, person="bea")
+    assert not event.plan().assignments, "it fits well enough"
+    move(event, [f"a{number}" for number in range(5)], "bea")
+    assert not event.plan().assignments
+
+
+def test_a_person_put_together_by_hand_stays_whole_beside_many_new_faces() -> None:
+    event = two_people()
+    event.labels = [label + 2 * (number >= 5 and label == 1) for number, label in enumerate(event.labels)]
+    move(event, ["a0"], "bea")
+    for number in range(20):
+        event.face(f"n{number}", 1, spread=0.05, label=3)
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}
