@@ -173,9 +173,15 @@ def reject_faces(connection: Connection, face_ids: Sequence[UUID], person_id: UU
 
 # ---------------------------------------------------------------- merge
 
+# Whoever was merged into one of them before is one of them.
 _FORGET_APART = """
+WITH RECURSIVE together AS (
+    SELECT id FROM face_persons WHERE id = ANY(%(together)s)
+    UNION
+    SELECT face_persons.id FROM face_persons JOIN together ON face_persons.merged_into_id = together.id
+)
 DELETE FROM face_rejections USING faces WHERE faces.id = face_rejections.face_id
-    AND faces.face_person_id = ANY(%(together)s) AND face_rejections.face_person_id = ANY(%(together)s)
+    AND faces.face_person_id = ANY(%(together)s) AND face_rejections.face_person_id IN (SELECT id FROM together)
 """
 _HAND_OVER = """
 UPDATE faces SET face_person_id = %(into)s, placed_by_human = true, updated_at = now()

@@ -113,8 +113,10 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
             f"{len(later)} later decision(s) build on this one: undo those first, the newest first",
             {"decisions": named},
         )
+    # A run may have put faces of the decision into persons that it does not name: they lose them now.
+    holders = ledger_store.holders_of(connection, event_id, decision["face_ids"])
     ledger_store.put_back(connection, event_id, decision["inverse"].get("changes", []))
-    scope = Scope(event_id, frozenset(decision["person_ids"]), frozenset(), frozenset())
+    scope = Scope(event_id, frozenset(decision["person_ids"]) | holders, frozenset(), frozenset())
     ledger_store.settle(connection, scope)
     if decision["kind"] not in ("cover", "invite"):
         ledger_store.ask_for_clustering(connection, event_id)

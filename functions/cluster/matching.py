@@ -125,7 +125,11 @@ def _parties(members: Ints, standing: Standing, person_sizes: Ints) -> list[int]
         parties |= present.keys()
     elif owners:
         most = max(present[owner] for owner in owners)
-        parties |= {person for person, faces in present.items() if faces > most and 2 * faces >= person_sizes[person]}
+        parties |= {
+            person
+            for person, faces in present.items()
+            if faces > most and (standing.joined[person] or 2 * faces >= person_sizes[person])
+        }
     if len(present) > 1 and standing.apart:
         for pair in standing.apart:
             if pair[0] in present and pair[1] in present:

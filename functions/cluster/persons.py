@@ -30,9 +30,11 @@ from functions.cluster.states import (
     PersonState,
     PersonSummary,
     Plan,
+    SplitSuggestion,
     Suggestion,
 )
 from functions.cluster.suggestions import suggest_faces, suggest_merges
+from functions.cluster.two_people import suggest_splits
 
 NewId = Callable[[Sequence[UUID]], UUID]
 """Makes the id of a new person from the sorted ids of its faces; called again with a longer list on a clash."""
@@ -115,7 +117,8 @@ class _Board:
         photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
         of_person = {person: number for number, person in enumerate(self.live)}
         together = np.array([NOBODY if person is None else of_person[person] for person in self.start], dtype=np.int64)
-        self.side_by_side = SideBySide(embeddings, photo, together, self.anchored, parameters)
+        placed = np.array([face.placed_by_human for face in faces], dtype=bool)
+        self.side_by_side = SideBySide(embeddings, photo, together, placed, parameters)
 
     def _standing_person(self, face: FaceState, index: int) -> UUID | None:
         """The surviving person a face is in; a rejection counts unless a human placed the face there after all."""
@@ -182,7 +185,9 @@ class _Board:
         seated: dict[int, set[int]] = {}  # by person, of the faces that conflicts are about
         for row in np.flatnonzero(self.anchored & (result != NOBODY)).tolist():
             seated.setdefault(int(result[row]), set()).add(row)
-        for row in np.argsort(-np.maximum(own, stay), kind="stable").tolist():
+        # Who is in a person that a human decided on keeps their place there before anybody comes.
+        is_new = ~np.isin(standing.person, sorted(self.seen))
+        for row in np.lexsort((-np.maximum(own, stay), is_new)).tolist():
             if self.anchored[row]:
                 continue
             for person in self._preferences(row, target, own, stay, standing, alive):
@@ -286,6 +291,7 @@ class _Board:
             representatives=self._representatives(members),
             suggestions=self._suggestions(members),
             merge_suggestions=self._merge_suggestions(members),
+            split_suggestions=self._split_suggestions(members),
             summaries={
                 person: PersonSummary(
                     face_count=len(rows),
@@ -353,6 +359,7 @@ class _Board:
             members,
             sorted(self.held),
             lambda row, person: person in self.rejected[row],
+            self.side_by_side.conflict,
             self.parameters.suggestion_similarity,
         )
 
@@ -366,7 +373,18 @@ class _Board:
             self.held,
             identified,
             lambda one, other: frozenset((one, other)) in self.apart,
+            self.side_by_side.look_different,
             self.parameters.merge_similarity,
+        )
+
+    def _split_suggestions(self, members: dict[UUID, list[int]]) -> tuple[SplitSuggestion, ...]:
+        settled = {p.person_id for p in self.before.values() if p.status == "ignored" or p.said_to_be_one}
+        return suggest_splits(
+            self.embeddings,
+            self.faces,
+            {person: rows for person, rows in members.items() if person not in settled},
+            self.side_by_side.two_people,
+            self.parameters,
         )
 
 
@@ -395,6 +413,7 @@ def applied(
         replace(
             person,
             representative_face_id=plan.representatives.get(person.person_id, person.representative_face_id),
+            cover_chosen_by_human=person.cover_chosen_by_human and person.person_id not in plan.representatives,
         )
         for person in [*kept, *made]
     ]

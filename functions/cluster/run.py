@@ -108,7 +108,7 @@ class ClusterRun:
                 noise=int((grouping.labels < 0).sum()),
                 silhouette=separation,
                 churn=plan.moved_faces,
-                suggestions=len(plan.suggestions) + len(plan.merge_suggestions),
+                suggestions=len(plan.suggestions) + len(plan.merge_suggestions) + len(plan.split_suggestions),
                 milliseconds=milliseconds,
                 parameters=asdict(self._parameters),
                 embedding_model=event.embedding_model,

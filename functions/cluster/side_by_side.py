@@ -40,6 +40,37 @@ class SideBySide:
         pairs = of_same_photo(self._embeddings[rows], self._photo[rows], self._parameters).conflicting
         return {(int(one), int(other)) for one, other in self._not_said(rows[pairs])}
 
+    def conflict(self, row: int, rows: list[int]) -> bool:
+        """Whether a face cannot be in one person with these others (rows)."""
+        return any(row in pair for pair in self.conflicts(np.array(sorted([*rows, row]), dtype=np.int64)))
+
+    def two_people(self, rows: Ints) -> tuple[int, int] | None:
+        """Of the faces of a person (ascending), the two least alike that stand in a photo as two people do."""
+        if np.unique(self._photo[rows]).size == rows.size:
+            return None
+        pairs = of_same_photo(self._embeddings[rows], self._photo[rows], self._parameters).dividing
+        pairs = self._not_said(rows[pairs])
+        if not pairs.size:
+            return None
+        likeness = np.vecdot(self._embeddings[pairs[:, 0]], self._embeddings[pairs[:, 1]])
+        one, other = pairs[likeness.argmin()]
+        return int(one), int(other)
+
+    def look_different(self, one: Ints, other: Ints) -> bool:
+        """Whether two persons (rows) are plainly two: somewhere they are in one photo, and are not nearly the same.
+
+        Twins are nearly the same there, and so is a person in a mirror: which of both it is, a human knows.
+        """
+        alike = self._parameters.same_face_similarity
+        shared = np.intersect1d(self._photo[one], self._photo[other])
+        if not shared.size:
+            return False
+        if alike is None:
+            return True
+        ones, others = one[np.isin(self._photo[one], shared)], other[np.isin(self._photo[other], shared)]
+        together = self._photo[ones][:, None] == self._photo[others]
+        return bool(((self._embeddings[ones] @ self._embeddings[others].T < alike) & together).any())
+
     def meet(self, one: Ints, other: Ints) -> bool:
         """Whether two groups (rows) are two people, because they stand side by side in a photo."""
         if not np.intersect1d(self._photo[one], self._photo[other]).size:

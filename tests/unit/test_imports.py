@@ -144,6 +144,7 @@ PURE = [
     "functions/detect/redetection.py",
     "functions/cluster/same_photo.py",
     "functions/cluster/side_by_side.py",
+    "functions/cluster/two_people.py",
     "shared/calibration.py",
     "shared/sniff.py",
     "shared/contracts.py",

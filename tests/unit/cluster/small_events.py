@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
@@ -94,3 +95,16 @@ class SmallEvent:
 
     def person_of(self, name: str) -> UUID | None:
         return next(face.person_id for face in self.faces if face.face_id == some_id(name))
+
+
+def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
+    """Follows merges to the person that lives on."""
+
+    def survivor(person_id: UUID) -> UUID:
+        while person_id in persons and persons[person_id].merged_into_id:
+            merged_into = persons[person_id].merged_into_id
+            assert merged_into
+            person_id = merged_into
+        return person_id
+
+    return survivor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid5
 
@@ -19,6 +18,7 @@ from functions.cluster.same_photo import conflicting
 from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit
+from tests.unit.cluster.small_events import survivor_of
 
 EVENT_ID = UUID("0d8f6e0e-8f6c-4f0b-8c3e-2f2b6a3a7c11")
 HELD = {"linked", "invited", "ignored"}
@@ -174,17 +174,6 @@ def assert_no_two_people_of_one_photo(organiser: Organiser) -> None:
         embeddings = np.stack([organiser.embeddings[face.face_id] for face in together])
         for pair in conflicting(embeddings, photos, DEFAULTS):
             assert any(together[row].placed_by_human for row in pair)
-
-
-def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
-    def survivor(person_id: UUID) -> UUID:
-        while person_id in persons and persons[person_id].merged_into_id:
-            merged_into = persons[person_id].merged_into_id
-            assert merged_into
-            person_id = merged_into
-        return person_id
-
-    return survivor
 
 
 @pytest.mark.parametrize("scenario", ["wedding", "crowd", "siblings"])

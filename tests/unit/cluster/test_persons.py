@@ -270,8 +270,10 @@ def test_a_face_is_not_suggested_to_a_person_who_is_in_its_photo() -> None:
     event.person("anna", status="linked")
     for number in range(4):
         event.face(f"a{number}", 0, label=0, person="anna", photo=f"p{number}")
-    event.face("in the mirror", 0, label=0, photo="p0")
+    event.face("a cousin", 0, blend=1, weight=1.5, label=0, photo="p0")
     assert not event.plan().suggestions
+    event.face("in the mirror", 0, label=0, photo="p1")
+    assert [suggestion.face_id for suggestion in event.plan().suggestions] == [some_id("in the mirror")]
 
 
 def test_a_pending_person_clustered_with_a_held_one_stays_and_the_merge_is_suggested() -> None:
@@ -423,11 +425,25 @@ def test_a_cover_whose_face_left_is_chosen_anew() -> None:
 def test_look_alikes_that_share_a_photo_are_not_suggested_for_merging() -> None:
     event = SmallEvent()
     event.person("anna")
-    event.person("her twin")
+    event.person("her cousin")
     for number in range(3):
         event.face(f"a{number}", 0, label=0, person="anna", photo=f"p{number}")
-        event.face(f"t{number}", 0, label=1, person="her twin", photo="p0" if number == 0 else None)
+        event.face(f"t{number}", 0, blend=1, label=1, person="her cousin", photo="p0" if number == 0 else None)
     assert not event.plan().merge_suggestions
+
+
+def test_twins_who_stand_side_by_side_stay_two_and_are_asked_about() -> None:
+    event = SmallEvent()
+    event.person("anna")
+    event.person("her twin")
+    for number in range(4):
+        photo = "both" if number == 3 else None
+        event.face(f"a{number}", 0, blend=2, weight=2, label=0, person="anna", photo=photo)
+        event.face(f"t{number}", 1, blend=2, weight=2, label=1, person="her twin", photo=photo)
+    plan = event.plan()
+    assert not plan.assignments
+    (question,) = plan.merge_suggestions
+    assert {question.into_person_id, question.from_person_id} == {some_id("anna"), some_id("her twin")}
 
 
 def test_halves_of_a_person_that_never_share_a_photo_are_suggested_for_merging() -> None:
