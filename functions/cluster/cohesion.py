@@ -34,14 +34,14 @@ def hold_together(
     waiting = members_by_label(labels)
     while waiting:
         members = waiting.pop()
-        parts = _parts(embeddings[members], photos[members], parameters)
         labels[members] = NOISE
-        if len(parts) == 1:
-            labels[members[parts[0]]] = following
-            following += 1
-        else:
-            # Without the others, faces of one photo may say something that was lost among them.
-            waiting += [members[part] for part in parts if part.size >= parameters.min_cluster_size]
+        # What was set aside may have hidden what faces of one photo say of the others: parts are looked at again.
+        for part in _parts(embeddings[members], photos[members], parameters):
+            if part.size == members.size:
+                labels[members] = following
+                following += 1
+            elif part.size >= parameters.min_cluster_size:
+                waiting.append(members[part])
     return labels
 
 

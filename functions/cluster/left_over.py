@@ -14,9 +14,6 @@ from functions.cluster.same_photo import conflicting
 
 Labels = NDArray[np.int32]
 
-JOIN_ROUNDS = 2
-"""How often left-over faces are looked at; a third round changes next to nothing."""
-
 BLOCK_ROWS = 4096
 """Rows compared with all clusters at a time; bounds the memory of a comparison."""
 
@@ -32,15 +29,18 @@ def place_left_over(
 
     Pairs come first: two photos of a guest who looks a little like somebody with many are more like each other.
     """
+    labels = labels.copy()
     pairs = np.empty((0, 2), dtype=np.int64)
     if parameters.pair_similarity is not None:
         pairs = alike_pairs(embeddings, labels, photos, seeds, parameters.pair_similarity)
     if parameters.join_similarity is not None:
-        labels = join(embeddings, labels, photos, pairs, parameters.join_similarity, parameters)
-    labels = labels.copy()
+        labels = join(embeddings, labels, photos, seeds, pairs, parameters.join_similarity, parameters)
     alone = pairs[labels[pairs[:, 0]] == NOISE]
     first = int(labels.max(initial=NOISE)) + 1
     labels[alone] = first + np.arange(alone.shape[0], dtype=np.int32)[:, None]
+    if parameters.join_similarity is not None:
+        # Once more, as pairs have become persons and others have grown.
+        labels = join(embeddings, labels, photos, seeds, pairs[:0], parameters.join_similarity, parameters)
     return labels
 
 
@@ -73,42 +73,38 @@ def join(
     embeddings: NDArray[np.float32],
     labels: Labels,
     photos: NDArray[np.integer],
+    seeds: NDArray[np.bool_],
     pairs: NDArray[np.int64],
     similarity: float,
     parameters: ClusterParameters,
 ) -> Labels:
     """Left-over faces, and ``pairs`` of them as one, join the nearest cluster when it is near, clear and has room.
 
-    "Near" is a cosine to the centroid, in the mean over a pair, of ``similarity`` for a cluster of four
-    faces, and as ``join_evidence`` says for others; of a pair ``join_margin`` more is asked. "Clear" means ``join_margin`` more similar than to
-    the second nearest. "Room" means that no face of the cluster speaks against another one of that photo. The most
-    similar goes first, so that of two faces in one photo the better one gets the place. A second round looks again with
-    the centroids of the grown clusters.
+    "Near" is a cosine to the centroid, in the mean over a pair: ``similarity`` for a cluster of four faces, for others
+    as ``parameters.join_evidence`` says; of a pair ``join_margin`` more is asked. "Clear" means ``join_margin`` more
+    similar than to the second nearest. "Room" means that no face of the cluster speaks against another one of that
+    photo. The most similar goes first, so that of two faces in one photo the better one gets the place.
     """
     labels = labels.copy()
-    for _ in range(JOIN_ROUNDS):
-        count = int(labels.max(initial=NOISE)) + 1
-        units = _units(labels, pairs)
-        if not (units.size and count):
-            return labels
-        nearest, best, second = two_nearest(units.mean_of(embeddings), centroids(embeddings, labels, count))
-        # A label may have lost all its faces; nothing is near the zero vector that stands for it.
-        sizes = np.maximum(np.bincount(labels[labels != NOISE], minlength=count), 1)
-        asked = similarity + parameters.join_evidence * (1.0 / sizes - 0.25)
-        more = np.where(units.is_pair, parameters.join_margin, 0.0)
-        clear = np.flatnonzero((best >= asked[nearest] + more) & (best - second >= parameters.join_margin))
-        taken = {(int(label), int(photo)) for label, photo in zip(labels, photos, strict=True) if label != NOISE}
-        joined = False
-        for index in clear[np.argsort(-best[clear], kind="stable")]:
-            label, faces = int(nearest[index]), units.faces_of(int(index))
-            places = [(label, int(photo)) for photo in photos[faces]]
-            if taken.intersection(places) and not _has_room(embeddings, labels, photos, label, faces, parameters):
-                continue
+    count = int(labels.max(initial=NOISE)) + 1
+    units = _units(labels, pairs)
+    if not (units.size and count):
+        return labels
+    # Blurred faces are alike whoever they are: they join a person, and do not say who it is.
+    founders = np.where(seeds, labels, NOISE)
+    nearest, best, second = two_nearest(units.mean_of(embeddings), centroids(embeddings, founders, count))
+    # A label may have lost all its faces; nothing is near the zero vector that stands for it.
+    sizes = np.maximum(np.bincount(founders[founders != NOISE], minlength=count), 1)
+    asked = similarity + parameters.join_evidence * (1.0 / sizes - 0.25)
+    more = np.where(units.is_pair, parameters.join_margin, 0.0)
+    clear = np.flatnonzero((best >= asked[nearest] + more) & (best - second >= parameters.join_margin))
+    taken = {(int(label), int(photo)) for label, photo in zip(labels, photos, strict=True) if label != NOISE}
+    for index in clear[np.argsort(-best[clear], kind="stable")]:
+        label, faces = int(nearest[index]), units.faces_of(int(index))
+        places = [(label, int(photo)) for photo in photos[faces]]
+        if not taken.intersection(places) or _has_room(embeddings, labels, photos, label, faces, parameters):
             taken.update(places)
             labels[faces] = label
-            joined = True
-        if not joined:
-            return labels
     return labels
 
 
