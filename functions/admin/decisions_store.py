@@ -84,6 +84,7 @@ _MAKE = "INSERT INTO face_persons (id, event_id) VALUES (%s, %s)"
 _SET_COVER = """
 UPDATE face_persons SET representative_face_id = %s, cover_chosen_by_human = true, updated_at = now() WHERE id = %s
 """
+_SAY_ONE = "UPDATE face_persons SET said_to_be_one = true, updated_at = now() WHERE id = %s"
 _CLEAR_COVER = """
 UPDATE face_persons SET representative_face_id = NULL, cover_chosen_by_human = false WHERE id = ANY(%s)
 """
@@ -112,6 +113,11 @@ def make_person(connection: Connection, person_id: UUID, event_id: UUID) -> None
 def set_cover(connection: Connection, person_id: UUID, face_id: UUID) -> None:
     """A cover that a human chose."""
     connection.execute(_SET_COVER, (face_id, person_id))
+
+
+def say_one(connection: Connection, person_id: UUID) -> None:
+    """The person is one, not two."""
+    connection.execute(_SAY_ONE, (person_id,))
 
 
 def clear_covers(connection: Connection, person_ids: Sequence[UUID]) -> None:

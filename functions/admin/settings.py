@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import BucketName, Settings
+from shared.settings import BucketName, FaceCalibration, Settings
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
@@ -38,6 +38,9 @@ class AdminSettings(Settings):
     jwks_timeout: Annotated[float, Field(gt=0, le=30)] = 5
     # Pages of other origins that may call: exact, with scheme, as https://app.example.org.
     cors_origins: str = ""
+
+    # As cluster has it: by the same constants the page says why a face is in no person.
+    face_calibration: FaceCalibration = None
 
     # As callback has them. Without the secret nobody can be invited; without a sender no mail goes out, and organisers
     # are given the link to pass on.
