@@ -145,6 +145,7 @@ PURE = [
     "functions/cluster/same_photo.py",
     "functions/cluster/side_by_side.py",
     "functions/cluster/two_people.py",
+    "shared/poor_faces.py",
     "shared/calibration.py",
     "shared/sniff.py",
     "shared/contracts.py",
