@@ -245,9 +245,10 @@ class _Board:
         choices: list[tuple[float, int]] = []
         if wanted != NOBODY:
             choices.append((own[row], wanted))
-        is_kept = incumbent in self.seen or (alive[incumbent] and stay[row] >= self.parameters.keep_similarity)
-        if incumbent not in (NOBODY, wanted) and is_kept:
-            choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
+        if incumbent not in (NOBODY, wanted):
+            fits = alive[incumbent] and stay[row] >= self.parameters.keep_similarity
+            if fits or incumbent in self.seen:
+                choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
         return [person for _, person in sorted(choices, key=lambda choice: -choice[0])]
 
     def _named(self, result: NDArray[np.int64], people: list[UUID]) -> list[UUID | None]:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from functions.admin import decisions, ledger
+from functions.admin.person_state import person_state
 from shared.database import Connection, Database
 from tests.integration.admin.reviewing import Review
 
@@ -70,7 +71,7 @@ def test_a_person_twice_in_a_photo_is_tagged_once_and_an_unlink_that_is_undone_t
     user_id = review.members[1]
     with review.database.transaction() as connection:
         decisions.link(connection, review.organiser, person_id, user_id)
-        state = decisions.person_state(connection, person_id)
+        state = person_state(connection, person_id)
     assert (state["face_count"], state["photo_count"]) == (len(faces), len(photos))
     assert set(review.tagged(user_id)) == photos
     with review.database.transaction() as connection:

@@ -208,7 +208,7 @@ def test_faces_of_nobody_are_told_with_the_reason(site: AdminSite) -> None:
     }
     faces = {reason: with_thumbnail(site, event_id) for reason in measures}
     for reason, measured in measures.items():
-        site.connection.execute(f"UPDATE faces SET {measured} WHERE id = %s", (faces[reason],))  # type: ignore[arg-type]
+        site.connection.execute(f"UPDATE faces SET {measured} WHERE id = %s", (faces[reason],))
     site.connection.execute("INSERT INTO face_suggestions VALUES (%s, %s, 0.5)", (faces["asked_about"], person_id))
     with_thumbnail(site, event_id, person_id)
     with_thumbnail(site, event(site.connection))

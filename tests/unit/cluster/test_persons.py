@@ -17,6 +17,13 @@ def test_an_event_without_faces_plans_nothing() -> None:
     assert plan.churn == 0.0
 
 
+def test_an_event_of_strangers_alone_has_no_persons() -> None:
+    event = SmallEvent()
+    for number in range(3):
+        event.face(str(number), number, label=-1)
+    assert event.plan().changes_nothing
+
+
 def test_each_cluster_becomes_a_person_and_noise_becomes_none() -> None:
     event = SmallEvent()
     for axis in (0, 1):
