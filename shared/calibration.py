@@ -69,7 +69,7 @@ class ClusterConstants(_Section):
     join_similarity: Similarity | None
     join_evidence: Difference
     join_margin: Difference
-    keep_similarity: Similarity
+    keep_similarity: Similarity | None
     fragment_similarity: Similarity
     suggestion_similarity: Similarity
     merge_similarity: Similarity
@@ -187,8 +187,8 @@ _ARCFACE = ClusterConstants(
     join_similarity=0.35,
     join_evidence=0.2,
     join_margin=0.05,
-    keep_similarity=0.3,
-    fragment_similarity=0.45,
+    keep_similarity=None,
+    fragment_similarity=0.6,
     suggestion_similarity=0.35,
     merge_similarity=0.5,
 )
@@ -208,10 +208,10 @@ BUILT_IN: Mapping[str, PackConstants] = MappingProxyType(
                 conflict_similarity=0.35,
                 same_face_similarity=0.7,
                 pair_similarity=0.55,
-                join_similarity=0.5,
+                join_similarity=0.475,
                 join_evidence=0.2,
-                join_margin=0.05,
-                keep_similarity=0.3,
+                join_margin=0.1,
+                keep_similarity=None,
                 fragment_similarity=0.6,
                 suggestion_similarity=0.35,
                 merge_similarity=0.5,

@@ -20,6 +20,7 @@ from functions.cluster.cohesion import hold_together
 from functions.cluster.hdbscan_cosine import NOISE, checked_embeddings, label_tree, relabelled
 from functions.cluster.left_over import place_left_over
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
+from functions.cluster.pictures_of_pictures import faces_of_pictures
 from functions.cluster.spanning_tree import canonical_order, minimum_spanning_tree
 from functions.cluster.states import FaceState
 
@@ -61,6 +62,9 @@ def group_faces(
     rows = rows[order]
     photos = _numbered([faces[index].media_id for index in order])
     seeds = np.array([may_seed(faces[index], parameters) for index in order], dtype=bool)
+
+    if parameters.same_face_similarity is not None:
+        seeds &= ~faces_of_pictures(rows, photos)
 
     stages = {"start": clock()}
     labels = np.full(len(faces), NOISE, dtype=np.int32)

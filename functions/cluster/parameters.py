@@ -66,8 +66,10 @@ class ClusterParameters:
     seed_max_pitch: float | None = MAX_PITCH
     """Faces turned further up or down, in degrees, do not seed clusters."""
 
-    keep_similarity: float = _UNKNOWN.keep_similarity
-    """A face that HDBSCAN leaves out stays in its person while at least this similar to it."""
+    keep_similarity: float | None = _UNKNOWN.keep_similarity
+    """A face that the grouping leaves out, or gives to somebody else, may stay in its person while at least this
+    similar to it. None: nobody stays for having been there, so that photos that come in lots end in the same persons as
+    all of them at once; human decisions keep what they keep in any case."""
     keep_bonus: float = 0.08
     """A face changes person only for one that is by more than this more similar."""
     min_overlap: float = 0.3

@@ -246,7 +246,8 @@ class _Board:
         if wanted != NOBODY:
             choices.append((own[row], wanted))
         if incumbent not in (NOBODY, wanted):
-            fits = alive[incumbent] and stay[row] >= self.parameters.keep_similarity
+            least = self.parameters.keep_similarity
+            fits = least is not None and alive[incumbent] and stay[row] >= least
             if fits or incumbent in self.seen:
                 choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
         return [person for _, person in sorted(choices, key=lambda choice: -choice[0])]

@@ -76,7 +76,7 @@ def of_same_photo(
 
     Faces from :data:`COPY_SIMILARITY` on are no evidence for either side.
     """
-    one, other = _pairs_within_photos(photos)
+    one, other = pairs_within_photos(photos)
     dividing = np.zeros(one.size, dtype=bool)
     seen_twice = np.zeros(one.size, dtype=bool)
     alike = parameters.same_face_similarity
@@ -149,7 +149,7 @@ def _share_a_photo(
     return result
 
 
-def _pairs_within_photos(photos: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs_within_photos(photos: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs of rows of one photo, the lower row first, in ascending order; int64[k] each."""
     order = np.argsort(photos, kind="stable").astype(np.int64)
     pairs = [

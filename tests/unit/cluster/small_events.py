@@ -87,9 +87,9 @@ class SmallEvent:
             parameters=parameters,
         )
 
-    def run(self) -> Plan:
+    def run(self, parameters: ClusterParameters = DEFAULTS) -> Plan:
         """Plan, and carry the plan out."""
-        plan = self.plan()
+        plan = self.plan(parameters)
         self.faces, self.persons = applied(plan, self.faces, self.persons)
         return plan
 

@@ -11,16 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from functions.cluster.face_rules import (
-    constrained_average_linkage,
-    group_faces,
-    join_noise,
-    may_seed,
-    pair_noise,
-    split_same_photo,
-)
+from functions.cluster.cohesion import LARGEST_LINKAGE, average_linkage, hold_together
+from functions.cluster.face_rules import group_faces, may_seed
 from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster
-from functions.cluster.parameters import DEFAULTS, ClusterParameters
+from functions.cluster.left_over import alike_pairs, join, place_left_over
+from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
 from functions.cluster.states import FaceState
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
@@ -117,20 +112,23 @@ def test_as_many_faces_as_rows_or_nothing() -> None:
         group_faces(one_person(5), faces(4))
 
 
+@pytest.mark.parametrize("pack", ["mini", "buffalo_l"])
 @given(seed=st.integers(0, 1000), shuffle=st.integers(0, 1000))
 @settings(max_examples=examples(10), deadline=None, derandomize=True)
-def test_the_order_of_the_faces_does_not_matter(seed: int, shuffle: int) -> None:
+def test_the_order_of_the_faces_does_not_matter(pack: str, seed: int, shuffle: int) -> None:
     event = simulate(replace(SCENARIOS["groups"], faces=150, hard=0.2), seed)
     order = np.random.default_rng(shuffle).permutation(150)
-    expected = group_faces(event.embeddings, event.faces).labels
-    shuffled = group_faces(event.embeddings[order], [event.faces[row] for row in order]).labels
+    parameters = parameters_of(pack)
+    expected = group_faces(event.embeddings, event.faces, parameters).labels
+    shuffled = group_faces(event.embeddings[order], [event.faces[row] for row in order], parameters).labels
     assert same_partition(shuffled, expected[order])
 
 
-def test_two_faces_of_one_photo_are_never_one_person() -> None:
+@pytest.mark.parametrize("pack", ["mini", "buffalo_l"])
+def test_two_different_faces_of_one_photo_are_never_one_person(pack: str) -> None:
     for name, scenario in SCENARIOS.items():
         event = simulate(replace(scenario, faces=600), 5)
-        labels = group_faces(event.embeddings, event.faces).labels
+        labels = group_faces(event.embeddings, event.faces, parameters_of(pack)).labels
         places = [(label, photo) for label, photo in zip(labels, event.photo, strict=True) if label >= 0]
         assert len(places) == len(set(places)), name
 
@@ -145,68 +143,174 @@ def test_siblings_who_stand_together_are_told_apart() -> None:
     # Siblings nearer than usual: HDBSCAN at the default epsilon makes them one person.
     for row in np.flatnonzero(event.identity <= 1):
         embeddings[row] = unit(embeddings[row] + 0.6 * embeddings[rng.choice(np.flatnonzero(event.identity <= 1))])
-    split = group_faces(embeddings, event.faces, replace(DEFAULTS, join_similarity=None, pair_similarity=None)).labels
-    joint = group_faces(
-        embeddings,
-        event.faces,
-        replace(DEFAULTS, conflict_similarity=None, join_similarity=None, pair_similarity=None),
-    ).labels
+    alone = replace(DEFAULTS, join_similarity=None, pair_similarity=None)
+    split = group_faces(embeddings, event.faces, alone).labels
+    joint = group_faces(embeddings, event.faces, replace(alone, conflict_similarity=None)).labels
     assert purity(joint, event.identity) < 0.8
     assert purity(split, event.identity) > 0.9
 
 
-def test_a_mirror_only_loses_the_less_alike_face() -> None:
+def towards(*leanings: tuple[int, float], own: int = 0) -> NDArray[np.float64]:
+    """A face between people: axes with the cosines to them, and what is its own on an axis of its own."""
+    row = np.zeros(96)
+    for axis, cosine in leanings:
+        row[axis] = cosine
+    row[16 + own] = np.sqrt(1.0 - (row @ row))
+    return row
+
+
+def test_a_person_seen_twice_in_a_photo_only_loses_the_less_alike_face() -> None:
     embeddings = one_person(20)
     photos = np.arange(20)
     photos[19] = photos[18]
-    labels = split_same_photo(embeddings, np.zeros(20, dtype=np.int32), photos, 0.4, 3)
-    assert (labels[:18] == 0).all()
-    assert sorted(labels[18:]) == [-1, 0]
+    unlike = replace(DEFAULTS, same_face_similarity=0.999)
+    labels = hold_together(embeddings, np.zeros(20, dtype=np.int32), photos, unlike)
+    assert (labels[:18] == labels[0]).all()
+    assert sorted(labels[18:]) == [-1, labels[0]]
 
 
-def test_average_linkage_never_joins_faces_of_one_photo() -> None:
+def test_average_linkage_never_joins_a_pair_that_is_apart() -> None:
     embeddings = np.repeat(one_person(3)[:1], 6, axis=0)
-    parts = constrained_average_linkage(embeddings, np.array([0, 0, 1, 1, 2, 2]), 0.4)
+    parts = average_linkage(embeddings, np.array([[0, 1], [2, 3], [4, 5]]), 0.4)
     for part in np.unique(parts):
         assert np.unique(np.array([0, 0, 1, 1, 2, 2])[parts == part]).size == (parts == part).sum() == 3
 
 
+def test_average_linkage_stops_at_the_mean_likeness_asked_for() -> None:
+    rows = unit(np.array([towards((0, 0.8), own=1), towards((0, 0.8), own=2), towards((0, 0.6), own=3)]))
+    nothing = np.empty((0, 2), dtype=np.int64)
+    assert average_linkage(rows, nothing, 0.47).tolist() == [0, 0, 0]
+    assert np.unique(average_linkage(rows, nothing, 0.49), return_counts=True)[1].tolist() == [2, 1]
+
+
+def test_a_chain_of_strangers_is_held_to_a_mean_and_falls_apart() -> None:
+    chain = unit(np.array([towards((axis, 0.7), (axis + 1, 0.7), own=axis) for axis in range(12)]))
+    labels = np.zeros(12, dtype=np.int32)
+    photos = np.arange(12)
+    assert (hold_together(chain, labels, photos, replace(DEFAULTS, apart_similarity=None)) >= 0).all()
+    held = hold_together(chain, labels, photos, replace(DEFAULTS, apart_similarity=0.35))
+    for label in np.unique(held[held >= 0]):
+        members = chain[held == label]
+        assert members.shape[0] >= 3
+        assert ((members @ members.T).sum() - members.shape[0]) / (members.shape[0] * (members.shape[0] - 1)) >= 0.35
+    assert (held < 0).any() or np.unique(held).size > 1
+
+
+def test_a_cluster_whose_faces_are_all_near_its_centroid_is_held_without_its_linkage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("functions.cluster.cohesion.average_linkage", None)
+    embeddings = unit(one_person(30) + 2.0 * one_person(30).mean(axis=0))
+    held = hold_together(embeddings, np.zeros(30, dtype=np.int32), np.arange(30), DEFAULTS)
+    assert np.unique(held).size == 1
+
+
+def test_a_cluster_too_large_for_its_linkage_loses_the_faces_that_are_unlike_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert LARGEST_LINKAGE >= 1000
+    monkeypatch.setattr("functions.cluster.cohesion.LARGEST_LINKAGE", 20)
+    monkeypatch.setattr("functions.cluster.cohesion.average_linkage", None)
+    embeddings = np.concatenate([one_person(30), strangers(3)])
+    held = hold_together(embeddings, np.zeros(33, dtype=np.int32), np.arange(33), DEFAULTS)
+    assert (held[30:] == -1).all()
+    assert (held[:30] >= 0).sum() >= 28
+
+
+def joined(
+    embeddings: NDArray[np.float32],
+    labels: list[int],
+    photos: NDArray[np.integer] | None = None,
+    pairs: list[list[int]] | None = None,
+    **constants: float,
+) -> list[int]:
+    """The labels after joining, all faces being seeds, with .35 asked for and a margin of .05 unless said otherwise."""
+    parameters = replace(DEFAULTS, **{"join_evidence": 0.0, "join_margin": 0.05, **constants})  # type: ignore[arg-type]
+    places = np.arange(len(labels)) if photos is None else photos
+    units = np.array(pairs or [], dtype=np.int64).reshape(-1, 2)
+    seeds = np.ones(len(labels), dtype=bool)
+    return join(embeddings, np.array(labels, dtype=np.int32), places, seeds, units, 0.35, parameters).tolist()
+
+
 def test_a_left_over_face_joins_the_person_it_is_near() -> None:
     embeddings = np.concatenate([one_person(10), one_person(10, seed=9)])
-    labels = np.array([0] * 9 + [-1] + [1] * 10, dtype=np.int32)
-    assert join_noise(embeddings, labels, np.arange(20), 0.35, 0.05).tolist() == [0] * 10 + [1] * 10
+    assert joined(embeddings, [0] * 9 + [-1] + [1] * 10) == [0] * 10 + [1] * 10
 
 
 def test_but_not_when_it_is_as_near_to_another() -> None:
     axes = np.eye(8)
     between = axes[0] + 1.03 * axes[1]
     embeddings = unit(np.stack([axes[0]] * 3 + [axes[1]] * 3 + [between]))
-    labels = np.array([0, 0, 0, 1, 1, 1, -1], dtype=np.int32)
-    assert join_noise(embeddings, labels, np.arange(7), 0.35, 0.05)[6] == -1
-    assert join_noise(embeddings, labels, np.arange(7), 0.35, 0.0)[6] == 1
+    assert joined(embeddings, [0, 0, 0, 1, 1, 1, -1])[6] == -1
+    assert joined(embeddings, [0, 0, 0, 1, 1, 1, -1], join_margin=0.0)[6] == 1
 
 
 def test_nor_into_a_photo_the_person_is_in_already() -> None:
-    embeddings = one_person(10)
-    labels = np.array([0] * 9 + [-1], dtype=np.int32)
-    photos = np.arange(10)
-    photos[9] = photos[0]
-    assert join_noise(embeddings, labels, photos, 0.35, 0.05)[9] == -1
+    rows = unit(np.array([towards((0, 0.8), own=number) for number in range(6)]))
+    labels = [0] * 5 + [-1]
+    assert joined(rows, labels)[5] == 0
+    assert joined(rows, labels, photos=np.array([0, 1, 2, 3, 4, 0]))[5] == -1
+
+
+def test_unless_it_is_nearly_the_same_face() -> None:
+    rows = np.array([towards((0, 0.8), own=number) for number in range(5)])
+    again = unit(np.concatenate([rows, rows[:1] + 0.4 * np.eye(96)[90]]))
+    assert joined(again, [0] * 5 + [-1], photos=np.array([0, 1, 2, 3, 4, 0]))[5] == 0
+
+
+def test_poor_faces_join_and_do_not_say_who_the_person_is() -> None:
+    """A blurred face joins; those that are like it, and not like the person, do not follow."""
+    person = [towards((0, 0.9), own=number) for number in range(3)]
+    blurred = [towards((0, 0.55), (1, 0.75), own=9), *(towards((0, 0.3), (1, 0.85), own=10 + n) for n in range(4))]
+    rows = unit(np.array(person + blurred))
+    seeds = np.arange(8) < 3
+    alone = np.array([0] * 3 + [-1] * 5, dtype=np.int32)
+    asked = replace(DEFAULTS, join_evidence=0.0)
+    assert place_left_over(rows, alone, np.arange(8), seeds, asked).tolist() == [0] * 4 + [-1] * 4
+
+
+def test_a_pair_that_looks_a_little_like_somebody_is_a_person_of_its_own() -> None:
+    """Two photos of one guest, .36 like a person with many, .9 like each other: they were swallowed one by one."""
+    person = [towards((0, 0.9), own=number) for number in range(5)]
+    guest = [towards((0, 0.38), (1, 0.86), own=8), towards((0, 0.38), (1, 0.86), own=9)]
+    rows = unit(np.array(person + guest))
+    alone = np.array([0] * 5 + [-1] * 2, dtype=np.int32)
+    every = np.ones(7, dtype=bool)
+    asked = replace(DEFAULTS, join_evidence=0.0, join_similarity=0.35)
+    assert place_left_over(rows, alone, np.arange(7), every, asked).tolist() == [0] * 5 + [1] * 2
+    apart = place_left_over(rows, alone, np.arange(7), every, replace(asked, pair_similarity=None))
+    assert apart.tolist() == [0] * 7
+
+
+def test_a_pair_joins_a_person_as_one_when_both_are_near_in_the_mean() -> None:
+    person = [towards((0, 0.9), own=number) for number in range(5)]
+    pair = [towards((0, 0.75), own=8), towards((0, 0.35), own=9)]
+    rows = unit(np.array(person + pair))
+    assert joined(rows, [0] * 5 + [-1] * 2, pairs=[[5, 6]]) == [0] * 7
+    assert joined(rows, [0] * 5 + [-1] * 2) == [0] * 6 + [-1]
+    assert joined(rows, [0] * 5 + [-1] * 2, pairs=[[5, 6]], join_margin=0.3) == [0] * 5 + [-1] * 2
+
+
+def test_a_left_over_face_joins_a_person_of_two() -> None:
+    rows = unit(np.array([towards((0, 0.95), own=0), towards((0, 0.95), own=1), towards((0, 0.6), own=2)]))
+    alone = np.full(3, -1, dtype=np.int32)
+    assert place_left_over(rows, alone, np.arange(3), np.array([True, True, False]), DEFAULTS).tolist() == [0] * 3
 
 
 def test_a_pair_needs_two_photos_two_seeds_and_likeness() -> None:
     embeddings = unit(np.array([[1.0, 0.1], [1.0, 0.0]]))
     alone = np.array([-1, -1], dtype=np.int32)
     seeds = np.array([True, True])
-    assert pair_noise(embeddings, alone, np.array([0, 1]), seeds, 0.5).tolist() == [0, 0]
-    assert pair_noise(embeddings, alone, np.array([0, 0]), seeds, 0.5).tolist() == [-1, -1]
-    assert pair_noise(embeddings, alone, np.array([0, 1]), np.array([True, False]), 0.5).tolist() == [-1, -1]
-    assert pair_noise(embeddings, alone, np.array([0, 1]), seeds, 0.999).tolist() == [-1, -1]
+    assert alike_pairs(embeddings, alone, np.array([0, 1]), seeds, 0.5).tolist() == [[0, 1]]
+    assert alike_pairs(embeddings, alone, np.array([0, 0]), seeds, 0.5).tolist() == []
+    assert alike_pairs(embeddings, alone, np.array([0, 1]), np.array([True, False]), 0.5).tolist() == []
+    assert alike_pairs(embeddings, alone, np.array([0, 1]), seeds, 0.999).tolist() == []
 
 
 @pytest.mark.parametrize(
     ("limits", "face"),
     [
+        ({"seed_min_quality": 0.8}, {"quality_score": 0.79}),
         ({"seed_min_size_px": 40.0}, {"size_px": 39.0}),
         ({"seed_min_sharpness": 10.0}, {"sharpness": 9.0}),
         ({"seed_max_yaw": 60.0}, {"yaw": -61.0}),
@@ -217,7 +321,7 @@ def test_small_blurred_and_turned_faces_do_not_seed(limits: dict[str, float], fa
     state = replace(faces(1)[0], **face)  # type: ignore[arg-type]
     assert not may_seed(state, replace(PLAIN, **limits))  # type: ignore[arg-type]
     assert may_seed(state, PLAIN)
-    unmeasured = replace(state, sharpness=None, yaw=None, pitch=None, size_px=200.0)
+    unmeasured = replace(state, sharpness=None, yaw=None, pitch=None, size_px=200.0, quality_score=1.0)
     assert may_seed(unmeasured, replace(PLAIN, **limits))  # type: ignore[arg-type]
 
 

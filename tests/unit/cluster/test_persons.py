@@ -7,8 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from functions.cluster.parameters import DEFAULTS
 from functions.cluster.states import FaceState, PersonState
 from tests.unit.cluster.small_events import SmallEvent, some_id
+
+KEEPING = replace(DEFAULTS, keep_similarity=0.3, fragment_similarity=0.45)
+"""Constants with which faces stay where they were as long as they fit."""
 
 
 def test_an_event_without_faces_plans_nothing() -> None:
@@ -172,7 +176,7 @@ def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
         event.face(str(number), 0, label=0, person="anna")
     event.face("alike", 0, label=-1, person="anna")
     event.face("not alike", 9, label=-1, person="anna")
-    plan = event.plan()
+    plan = event.plan(KEEPING)
     assert plan.assignments == {some_id("not alike"): None}
 
 
@@ -185,7 +189,7 @@ def test_a_face_changes_person_only_for_a_clearly_better_one() -> None:
         event.face(f"b{number}", 1, label=1, person="bea")
     event.face("between", 0, blend=1, label=1, person="anna")
     event.face("bea after all", 1, label=1, person="anna")
-    plan = event.plan()
+    plan = event.plan(KEEPING)
     assert plan.assignments == {some_id("bea after all"): some_id("bea")}
 
 
@@ -546,9 +550,9 @@ def test_a_face_of_nobody_that_is_put_into_a_person_takes_no_others_along() -> N
 def test_faces_moved_into_a_person_do_not_make_its_borderline_faces_leave() -> None:
     event = two_people()
     event.face("half in the dark", 1, blend=7, weight=2, label=-1, person="bea")
-    assert not event.plan().assignments, "it fits well enough"
+    assert not event.plan(KEEPING).assignments, "it fits well enough"
     move(event, [f"a{number}" for number in range(5)], "bea")
-    assert not event.plan().assignments
+    assert not event.plan(KEEPING).assignments
 
 
 def test_a_person_put_together_by_hand_stays_whole_beside_many_new_faces() -> None:
