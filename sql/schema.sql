@@ -346,6 +346,26 @@ $$;
 
 
 --
+-- Name: trombi_best_cover(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_best_cover(of_person uuid) RETURNS uuid
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT id FROM faces WHERE face_person_id = of_person
+    ORDER BY thumbnail_object IS NULL,
+        quality_score::float8
+            * CASE WHEN yaw IS NULL THEN 0.5 WHEN abs(yaw) < 90 THEN cos(radians(yaw::float8)) ELSE 0 END
+            * CASE WHEN pitch IS NULL THEN 0.5 WHEN abs(pitch) < 90 THEN cos(radians(pitch::float8)) ELSE 0 END
+            * CASE WHEN sharpness IS NULL THEN 0.5 ELSE sharpness::float8 / (sharpness::float8 + 100) END
+            * least(1, size_px / 112.0::float8) DESC,
+        id
+    LIMIT 1
+$$;
+
+
+--
 -- Name: trombi_concerns(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -950,6 +970,21 @@ $$;
 
 
 --
+-- Name: trombi_forget_split_suggestions(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_forget_split_suggestions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM split_suggestions WHERE face_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+
+
+--
 -- Name: trombi_give_receipt(uuid, text, jsonb, text[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1278,6 +1313,7 @@ CREATE TABLE public.face_persons (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version bigint DEFAULT 0 NOT NULL,
     former_user_hash bytea,
+    said_to_be_one boolean DEFAULT false NOT NULL,
     CONSTRAINT face_persons_merged_names_its_survivor CHECK ((((status = 'merged'::text) = (merged_into_id IS NOT NULL)) AND (merged_into_id <> id))),
     CONSTRAINT face_persons_only_invited_has_an_address CHECK (((invitation_email IS NULL) OR (status = 'invited'::text))),
     CONSTRAINT face_persons_only_linked_has_a_user CHECK (((linked_user_id IS NULL) OR (status = ANY (ARRAY['linked'::text, 'merged'::text])))),
@@ -1381,6 +1417,29 @@ CREATE FUNCTION public.trombi_persons_of(of_event uuid, of_user uuid, of_person 
         SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
     )
     SELECT coalesce(array_agg(id), '{}') FROM theirs
+$$;
+
+
+--
+-- Name: trombi_replace_covers(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_replace_covers() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    WITH bereft AS (
+        SELECT id FROM face_persons
+        WHERE id IN (SELECT face_person_id FROM gone) AND representative_face_id IS NULL AND status <> 'merged'
+        ORDER BY id FOR UPDATE
+    ), covers AS MATERIALIZED (
+        SELECT id, trombi_best_cover(id) AS face_id FROM bereft
+    )
+    UPDATE face_persons SET representative_face_id = covers.face_id, cover_chosen_by_human = false, updated_at = now()
+    FROM covers WHERE face_persons.id = covers.id AND (covers.face_id IS NOT NULL OR cover_chosen_by_human);
+    RETURN NULL;
+END
 $$;
 
 
@@ -1659,7 +1718,7 @@ CREATE TABLE public.decisions (
     person_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     face_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'one_person'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
 );
 
 
@@ -2160,6 +2219,19 @@ CREATE TABLE public.schema_migrations (
 
 
 --
+-- Name: split_suggestions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.split_suggestions (
+    face_person_id uuid NOT NULL,
+    face_id uuid NOT NULL,
+    score real NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT split_suggestions_score_check CHECK (((score >= ('-1'::integer)::double precision) AND (score <= (1)::double precision)))
+);
+
+
+--
 -- Name: users; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -2433,6 +2505,14 @@ ALTER TABLE ONLY public.purge_receipts
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: split_suggestions split_suggestions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.split_suggestions
+    ADD CONSTRAINT split_suggestions_pkey PRIMARY KEY (face_person_id, face_id);
 
 
 --
@@ -2766,6 +2846,13 @@ CREATE INDEX purge_receipts_open_idx ON public.purge_receipts USING btree (id) W
 
 
 --
+-- Name: split_suggestions_face_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX split_suggestions_face_idx ON public.split_suggestions USING btree (face_id);
+
+
+--
 -- Name: users_address_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2815,6 +2902,13 @@ CREATE CONSTRAINT TRIGGER trombi_erase_left_thumbnail AFTER DELETE ON public.fac
 
 
 --
+-- Name: faces trombi_forget_split_suggestions; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_forget_split_suggestions AFTER UPDATE OF embedding ON public.faces FOR EACH ROW WHEN (((old.embedding IS NOT NULL) AND (new.embedding IS NULL))) EXECUTE FUNCTION public.trombi_forget_split_suggestions();
+
+
+--
 -- Name: events trombi_log_consent; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -2854,6 +2948,13 @@ CREATE TRIGGER trombi_normalise BEFORE INSERT OR UPDATE OF email ON public.invit
 --
 
 CREATE TRIGGER trombi_note_deleted_photos AFTER DELETE ON public.media REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.trombi_note_deleted_photos();
+
+
+--
+-- Name: faces trombi_replace_covers; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER trombi_replace_covers AFTER DELETE ON public.faces REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.trombi_replace_covers();
 
 
 --
@@ -3126,6 +3227,22 @@ ALTER TABLE ONLY public.merge_suggestions
 
 ALTER TABLE ONLY public.ml_jobs
     ADD CONSTRAINT ml_jobs_event_id_fkey FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE CASCADE;
+
+
+--
+-- Name: split_suggestions split_suggestions_face_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.split_suggestions
+    ADD CONSTRAINT split_suggestions_face_id_fkey FOREIGN KEY (face_id) REFERENCES public.faces(id) ON DELETE CASCADE;
+
+
+--
+-- Name: split_suggestions split_suggestions_face_person_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.split_suggestions
+    ADD CONSTRAINT split_suggestions_face_person_id_fkey FOREIGN KEY (face_person_id) REFERENCES public.face_persons(id) ON DELETE CASCADE;
 
 
 --
@@ -3500,6 +3617,15 @@ CREATE POLICY organisers_see_runs ON public.cluster_runs FOR SELECT TO authentic
 
 
 --
+-- Name: split_suggestions organisers_see_splits; Type: POLICY; Schema: public; Owner: -
+--
+
+CREATE POLICY organisers_see_splits ON public.split_suggestions FOR SELECT TO trombi_reviewer USING ((EXISTS ( SELECT
+   FROM public.face_persons
+  WHERE ((face_persons.id = split_suggestions.face_person_id) AND (face_persons.event_id = ANY (( SELECT public.trombi_organised_events() AS trombi_organised_events)::uuid[]))))));
+
+
+--
 -- Name: face_suggestions organisers_see_suggestions; Type: POLICY; Schema: public; Owner: -
 --
 
@@ -3671,6 +3797,12 @@ CREATE POLICY reviewers_see_their_events ON public.events FOR SELECT TO trombi_r
 
 
 --
+-- Name: split_suggestions; Type: ROW SECURITY; Schema: public; Owner: -
+--
+
+ALTER TABLE public.split_suggestions ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: users; Type: ROW SECURITY; Schema: public; Owner: -
 --
 
@@ -3702,4 +3834,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0012'),
     ('0013'),
     ('0014'),
-    ('0015');
+    ('0015'),
+    ('0016');

@@ -24,6 +24,7 @@ locals {
     admin = merge(local.common_variables, local.photo_variables, {
       CORS_ORIGINS      = join(",", var.admin.cors_origins)
       DERIVED_BUCKET    = google_storage_bucket.derived.name
+      FACE_CALIBRATION  = local.face_calibration
       INVITATION_DAYS   = var.admin.invitation_days
       JWKS_MIN_INTERVAL = var.admin.jwks_min_interval
       JWKS_TIMEOUT      = var.admin.jwks_timeout

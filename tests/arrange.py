@@ -310,6 +310,7 @@ TABLES = (
     "merge_suggestions",
     "ml_jobs",
     "outbox",
+    "split_suggestions",
 )
 
 

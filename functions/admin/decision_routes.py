@@ -126,6 +126,7 @@ class DecisionInHistory(BaseModel):
         "move",
         "reject",
         "distinct",
+        "one_person",
         "ignore",
         "restore",
         "cover",
@@ -160,6 +161,7 @@ def routes(room: Room) -> APIBlueprint:
     """The routes of decisions."""
     api = APIBlueprint("decisions", __name__, abp_tags=[Tag(name="decisions")])
     _person_routes(api, room)
+    _answer_routes(api, room)
     _face_routes(api, room)
     _history_routes(api, room)
     return api
@@ -167,7 +169,7 @@ def routes(room: Room) -> APIBlueprint:
 
 def _person_routes(api: APIBlueprint, room: Room) -> None:
     def about(person_id: UUID, decide: Decide) -> flask.Response:
-        return _decided(room, lambda connection: access.to_person(connection, flask.g.caller, person_id), decide)
+        return _about_person(room, person_id, decide)
 
     @api.post("/person/<uuid:person_id>/link-user", responses={200: DecidedAnswer})
     def link_user(path: OfPerson, body: LinkUser) -> flask.Response:
@@ -232,6 +234,13 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
             ),
         )
 
+
+def _answer_routes(api: APIBlueprint, room: Room) -> None:
+    """Answers to what a run asks about persons."""
+
+    def about(person_id: UUID, decide: Decide) -> flask.Response:
+        return _about_person(room, person_id, decide)
+
     @api.post("/person/<uuid:person_id>/distinct", responses={200: DecidedAnswer})
     def distinct(path: OfPerson, body: OtherPerson) -> flask.Response:
         """These two are not one person, however alike: the answer "no" to a suggested merge."""
@@ -240,6 +249,14 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
             lambda connection, actor: decisions.distinct(
                 connection, actor, path.person_id, body.person_id, version=body.version
             ),
+        )
+
+    @api.post("/person/<uuid:person_id>/one-person", responses={200: DecidedAnswer})
+    def one_person(path: OfPerson, body: OnPerson) -> flask.Response:
+        """This is one person: the answer to a suggested split that it is not two. The other answer is a split."""
+        return about(
+            path.person_id,
+            lambda connection, actor: decisions.one_person(connection, actor, path.person_id, version=body.version),
         )
 
 
@@ -296,6 +313,10 @@ def _history_routes(api: APIBlueprint, room: Room) -> None:
         ]
         cursor = page[-1]["version"] if len(rows) > query.limit else None
         return History(items=items, next_cursor=cursor).model_dump(mode="json")
+
+
+def _about_person(room: Room, person_id: UUID, decide: Decide) -> flask.Response:
+    return _decided(room, lambda connection: access.to_person(connection, flask.g.caller, person_id), decide)
 
 
 def _decided(room: Room, allow: Callable[[Connection], access.Access], decide: Decide) -> flask.Response:

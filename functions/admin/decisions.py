@@ -447,6 +447,21 @@ def distinct(
     return Decided(entry.id, person_id)
 
 
+def one_person(connection: Connection, actor: UUID | None, person_id: UUID, *, version: int | None = None) -> Decided:
+    """This is one person, not two: not asked again.
+
+    Raises:
+        Problem: 404 no such person; 409 merged, or changed.
+    """
+    person, place = _locked(connection, actor, person_id, version)
+    _refuse_status(connection, person, "merged")
+    scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
+    with ledger.decide(connection, "one_person", actor, place, scope, moves_faces=False) as entry:
+        store.say_one(connection, person_id)
+        entry.subject = {"person_id": str(person_id)}
+    return Decided(entry.id, person_id)
+
+
 # ---------------------------------------------------------------- what they share
 
 

@@ -83,6 +83,7 @@ _MAKE = "INSERT INTO face_persons (id, event_id) VALUES (%s, %s)"
 _SET_COVER = """
 UPDATE face_persons SET representative_face_id = %s, cover_chosen_by_human = true, updated_at = now() WHERE id = %s
 """
+_SAY_ONE = "UPDATE face_persons SET said_to_be_one = true, updated_at = now() WHERE id = %s"
 _CLEAR_COVER = """
 UPDATE face_persons SET representative_face_id = NULL, cover_chosen_by_human = false WHERE id = ANY(%s)
 """
@@ -111,6 +112,11 @@ def make_person(connection: Connection, person_id: UUID, event_id: UUID) -> None
 def set_cover(connection: Connection, person_id: UUID, face_id: UUID) -> None:
     """A cover that a human chose."""
     connection.execute(_SET_COVER, (face_id, person_id))
+
+
+def say_one(connection: Connection, person_id: UUID) -> None:
+    """The person is one, not two."""
+    connection.execute(_SAY_ONE, (person_id,))
 
 
 def clear_covers(connection: Connection, person_ids: Sequence[UUID]) -> None:
@@ -172,9 +178,15 @@ def reject_faces(connection: Connection, face_ids: Sequence[UUID], person_id: UU
 
 # ---------------------------------------------------------------- merge
 
+# Whoever was merged into one of them before is one of them.
 _FORGET_APART = """
+WITH RECURSIVE together AS (
+    SELECT id FROM face_persons WHERE id = ANY(%(together)s)
+    UNION
+    SELECT face_persons.id FROM face_persons JOIN together ON face_persons.merged_into_id = together.id
+)
 DELETE FROM face_rejections USING faces WHERE faces.id = face_rejections.face_id
-    AND faces.face_person_id = ANY(%(together)s) AND face_rejections.face_person_id = ANY(%(together)s)
+    AND faces.face_person_id = ANY(%(together)s) AND face_rejections.face_person_id IN (SELECT id FROM together)
 """
 _HAND_OVER = """
 UPDATE faces SET face_person_id = %(into)s, placed_by_human = true, updated_at = now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import flask
@@ -16,10 +16,14 @@ from functions.admin.audit import note_read
 from functions.admin.auth import Caller
 from functions.admin.cursor import CursorText, PageSize, Place
 from functions.admin.faces_store import AfterFace
-from functions.admin.paths import OfFace, OfPerson
+from functions.admin.paths import InEvent, OfFace, OfPerson
 from functions.admin.problems import not_found
 from functions.admin.room import Room
+from shared.calibration import Calibration, constants_of
+from shared.poor_faces import Poor, why_poor
 from shared.storage import ObjectMissing
+
+Reason = Poor | Literal["asked_about", "set_aside", "waiting", "alone"]
 
 _MAX_THUMBNAIL_BYTES = 2**20  # detect writes some 10 kB
 
@@ -62,6 +66,24 @@ class FacePage(BaseModel):
     next_cursor: str | None
 
 
+class FaceOfNobody(ShownFace):
+    """A face in no person, and why.
+
+    ``too_small``, ``turned_too_far``, ``too_blurred``, ``unclear``: too poor to found a person; it joins one that is
+    there when it is like it. ``asked_about``: a suggestion waits. ``set_aside``: a human said so. ``waiting``: no
+    clustering has seen it yet. ``alone``: nobody else's is like it.
+    """
+
+    reason: Reason
+
+
+class FaceOfNobodyPage(BaseModel):
+    """A page of an event's faces in no person, the best first."""
+
+    items: list[FaceOfNobody]
+    next_cursor: str | None
+
+
 class _PlaceOfFace(Place):
     quality: Annotated[float, Field(ge=0, le=1)]
 
@@ -86,6 +108,25 @@ def routes(room: Room) -> APIBlueprint:
         if len(rows) > len(page):
             more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
         return flask.jsonify({"items": [shown_face(row) for row in page], "next_cursor": more})
+
+    @api.get("/event/<uuid:event_id>/faces-of-nobody", responses={200: FaceOfNobodyPage})
+    def list_faces_of_nobody(path: InEvent, query: FaceQuery) -> flask.Response:
+        """The event's faces that are in no person, and why; for organisers."""
+        caller: Caller = flask.g.caller
+        list_of = cursor.fingerprint("faces of nobody", path.event_id)
+        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
+        after = None if place is None else AfterFace(place.quality, place.id)
+        with room.transaction(caller) as connection:
+            access.to_event(connection, caller, path.event_id)
+            rows = faces_store.faces_of_nobody(connection, path.event_id, after, query.limit + 1)
+            page = rows[: query.limit]
+            note_read(connection, caller, path.event_id, "face", *(row["id"] for row in page))
+        more = None
+        if len(rows) > len(page):
+            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+        calibration = room.settings.face_calibration
+        items = [{**shown_face(row), "reason": why_nobody(row, calibration)} for row in page]
+        return flask.jsonify({"items": items, "next_cursor": more})
 
     @api.get("/face/<uuid:face_id>/thumbnail", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
     def get_thumbnail(path: OfFace) -> flask.Response:
@@ -120,6 +161,18 @@ def shown_face(row: Mapping[str, Any]) -> dict[str, Any]:
         thumbnail_url=f"/face/{row['id']}/thumbnail",
         photo_url=f"/media/{row['media_id']}/image",
     ).model_dump(mode="json")
+
+
+def why_nobody(row: Mapping[str, Any], calibration: Calibration | None) -> Reason:
+    """Why a face (a row of `faces_store.faces_of_nobody`) is in no person."""
+    if row["placed_by_human"]:
+        return "set_aside"
+    if row["is_asked_about"]:
+        return "asked_about"
+    if row["is_new"]:
+        return "waiting"
+    measures = {name: row[name] for name in ("quality", "sharpness", "yaw", "pitch", "size_px")}
+    return why_poor(constants_of(row["embedding_model"], calibration).cluster, **measures) or "alone"
 
 
 def _read(room: Room, name: str) -> bytes:

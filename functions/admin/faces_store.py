@@ -28,6 +28,20 @@ FROM faces WHERE face_person_id = %(person_id)s AND (
 )
 ORDER BY quality_score DESC, id LIMIT %(limit)s
 """
+# Of faces whose picture was erased there is nothing to show.
+_FACES_OF_NOBODY = """
+SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human,
+    sharpness, yaw, pitch, size_px, embedding_model,
+    EXISTS (SELECT FROM face_suggestions WHERE face_suggestions.face_id = faces.id) AS is_asked_about,
+    NOT EXISTS (
+        SELECT FROM cluster_runs AS run WHERE run.event_id = faces.event_id AND run.created_at >= faces.created_at
+    ) AS is_new
+FROM faces WHERE event_id = %(event_id)s AND face_person_id IS NULL AND thumbnail_object IS NOT NULL AND (
+    %(after_id)s::uuid IS NULL OR quality_score < %(quality)s::real
+    OR (quality_score = %(quality)s::real AND id > %(after_id)s)
+)
+ORDER BY quality_score DESC, id LIMIT %(limit)s
+"""
 _FACES = """
 SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human
 FROM faces WHERE id = ANY(%s)
@@ -45,6 +59,12 @@ def faces_of_person(connection: Connection, person_id: UUID, after: AfterFace | 
     """Up to ``limit`` faces of a person, the best first."""
     place = {"quality": None, "after_id": None} if after is None else asdict(after)
     return connection.execute(_FACES_OF_PERSON, {"person_id": person_id, **place, "limit": limit}).fetchall()
+
+
+def faces_of_nobody(connection: Connection, event_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
+    """Up to ``limit`` of the event's faces that are in no person, the best first, with what says why."""
+    place = {"quality": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **place, "limit": limit}).fetchall()
 
 
 def faces(connection: Connection, face_ids: Sequence[UUID]) -> dict[UUID, Row]:

@@ -38,13 +38,17 @@ Image = Mapping[str, Any]
 Images = dict[tuple[str, str], dict[str, Any]]
 """Rows by (table, key)."""
 
+_HOLDERS = """
+SELECT DISTINCT face_person_id FROM faces
+WHERE event_id = %s AND id = ANY(%s) AND face_person_id IS NOT NULL
+"""
 _FACES_OF = "SELECT id FROM faces WHERE event_id = %(event_id)s AND face_person_id = ANY(%(persons)s)"
 # Of persons and faces the columns that humans decide; of the small tables whole rows.
 _IMAGES = """
 SELECT 'face_persons' AS in_table, id::text AS key, jsonb_build_object(
     'id', id, 'status', status, 'linked_user_id', linked_user_id, 'invitation_email', invitation_email,
     'merged_into_id', merged_into_id, 'representative_face_id', representative_face_id,
-    'cover_chosen_by_human', cover_chosen_by_human, 'metadata', metadata) AS image
+    'cover_chosen_by_human', cover_chosen_by_human, 'said_to_be_one', said_to_be_one, 'metadata', metadata) AS image
 FROM face_persons WHERE event_id = %(event_id)s AND id = ANY(%(persons)s)
 UNION ALL
 SELECT 'faces', id::text, jsonb_build_object(
@@ -77,6 +81,12 @@ def faces_of(connection: Connection, event_id: UUID, person_ids: Iterable[UUID])
     """The faces of some persons."""
     rows = connection.execute(_FACES_OF, {"event_id": event_id, "persons": sorted(person_ids)}).fetchall()
     return [row["id"] for row in rows]
+
+
+def holders_of(connection: Connection, event_id: UUID, face_ids: Iterable[UUID]) -> set[UUID]:
+    """The persons that some faces are in."""
+    rows = connection.execute(_HOLDERS, (event_id, sorted(face_ids))).fetchall()
+    return {row["face_person_id"] for row in rows}
 
 
 def images(connection: Connection, scope: Scope) -> Images:
@@ -124,15 +134,13 @@ FROM (
 WHERE held.id = face_persons.id AND face_persons.event_id = %(event_id)s
     AND metadata ->> 'face_count' IS DISTINCT FROM held.faces::text
 """
-# A cover that is no longer one of the person's faces gives way to the best that is.
+# A cover that is no longer one of the person's faces gives way to the best that is, as a run would choose it.
 _COVERS = """
-UPDATE face_persons SET cover_chosen_by_human = false, updated_at = now(), representative_face_id = (
-    SELECT id FROM faces WHERE face_person_id = face_persons.id AND faces.event_id = %(event_id)s
-    ORDER BY abs(coalesce(yaw, 0)) < 30 DESC, quality_score DESC, size_px DESC, id LIMIT 1
-)
+UPDATE face_persons SET cover_chosen_by_human = false, updated_at = now(),
+    representative_face_id = trombi_best_cover(id)
 WHERE event_id = %(event_id)s AND id = ANY(%(persons)s) AND NOT EXISTS (
     SELECT FROM faces WHERE faces.id = representative_face_id AND faces.face_person_id = face_persons.id
-) AND (representative_face_id IS NOT NULL OR EXISTS (
+) AND (representative_face_id IS NOT NULL OR cover_chosen_by_human OR EXISTS (
     SELECT FROM faces WHERE face_person_id = face_persons.id AND faces.event_id = %(event_id)s
 ))
 """
@@ -274,6 +282,7 @@ _RESTORE_PERSONS = """
 UPDATE face_persons SET status = image.status, linked_user_id = image.linked_user_id,
     invitation_email = image.invitation_email, merged_into_id = image.merged_into_id,
     cover_chosen_by_human = image.cover_chosen_by_human,
+    said_to_be_one = coalesce(image.said_to_be_one, face_persons.said_to_be_one),
     representative_face_id = (SELECT id FROM faces WHERE id = image.representative_face_id),
     metadata = CASE WHEN face_persons.metadata = after.metadata THEN image.metadata
         ELSE face_persons.metadata || jsonb_build_object(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -106,10 +106,24 @@ class MergeSuggestion(BaseModel):
     persons: Annotated[list[ShownPerson], Field(min_length=2, max_length=2)]
 
 
+class SplitSuggestion(BaseModel):
+    """Is this person two people? ``score`` is 1 less the cosine similarity between the halves.
+
+    ``faces`` shows one of each half; ``face_ids`` are those of the second half: "two people" is a split of them, "one
+    person" is answered at `/person/{person_id}/one-person`.
+    """
+
+    kind: Literal["split"]
+    score: float
+    person: ShownPerson
+    faces: Annotated[list[ShownFace], Field(min_length=2, max_length=2)]
+    face_ids: list[UUID]
+
+
 class SuggestionPage(BaseModel):
     """A page of what there is to decide, the likeliest first."""
 
-    items: list[Annotated[FaceSuggestion | MergeSuggestion, Field(discriminator="kind")]]
+    items: list[Annotated[FaceSuggestion | MergeSuggestion | SplitSuggestion, Field(discriminator="kind")]]
     next_cursor: str | None
 
 
@@ -170,7 +184,7 @@ def routes(room: Room) -> APIBlueprint:
 
     @api.get("/event/<uuid:event_id>/suggestions", responses={200: SuggestionPage})
     def list_suggestions(path: InEvent, query: SuggestionQuery) -> flask.Response:
-        """What a run could not decide by itself: faces that may be a person's, and persons that may be one."""
+        """What a run could not decide: faces that may be a person's, and persons that may be one, or two."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("suggestions", path.event_id)
         place = cursor.read(_PlaceOfSuggestion, query.cursor, list_of)
@@ -185,7 +199,9 @@ def routes(room: Room) -> APIBlueprint:
             persons = persons_store.states(
                 connection, [row["second_id"] for row in page] + [row["first_id"] for row in of_persons]
             )
-            note_read(connection, caller, path.event_id, "face", *faces)
+            halves = persons_store.halves(connection, [row["first_id"] for row in page if row["kind"] == "split"])
+            shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["place"] == 1]
+            note_read(connection, caller, path.event_id, "face", *faces, *shown_of_halves)
         shown = {id_: _shown(row, entered) for id_, row in persons.items()}
         more = None
         if len(rows) > len(page):
@@ -195,7 +211,13 @@ def routes(room: Room) -> APIBlueprint:
                     list_of=list_of, id=last["first_id"], second_id=last["second_id"], score=last["score"]
                 )
             )
-        return flask.jsonify({"items": [_question(row, faces, shown) for row in page], "next_cursor": more})
+        items = [
+            _split_question(row, halves[row["first_id"]], shown)
+            if row["kind"] == "split"
+            else _question(row, faces, shown)
+            for row in page
+        ]
+        return flask.jsonify({"items": items, "next_cursor": more})
 
     return api
 
@@ -250,3 +272,15 @@ def _question(
     if row["kind"] == "face":
         return {**asked, "face": shown_face(faces[row["first_id"]]), "person": persons[row["second_id"]]}
     return {**asked, "persons": [persons[row["first_id"]], persons[row["second_id"]]]}
+
+
+def _split_question(
+    row: Mapping[str, Any], faces: Sequence[Mapping[str, Any]], persons: Mapping[UUID, dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "kind": "split",
+        "score": row["score"],
+        "person": persons[row["first_id"]],
+        "faces": [shown_face(face) for face in faces if face["place"] == 1],
+        "face_ids": [str(face["id"]) for face in faces if face["asked"]],
+    }

@@ -145,11 +145,35 @@ WITH suggested AS (
     JOIN face_persons AS b ON b.id = suggestion.person_b_id
     WHERE a.event_id = %(event_id)s AND b.event_id = %(event_id)s
         AND a.status IN ('pending', 'linked', 'invited') AND b.status IN ('pending', 'linked', 'invited')
+    UNION ALL
+    SELECT 'split', max(suggestion.score), person.id, person.id
+    FROM split_suggestions AS suggestion
+    JOIN faces ON faces.id = suggestion.face_id
+    JOIN face_persons AS person ON person.id = suggestion.face_person_id
+    WHERE person.event_id = %(event_id)s AND person.status IN ('pending', 'linked', 'invited')
+        AND NOT person.said_to_be_one
+    GROUP BY person.id HAVING bool_and(faces.face_person_id IS NOT DISTINCT FROM person.id)
+        AND count(*) < (SELECT count(*) FROM faces AS all_of WHERE all_of.face_person_id = person.id)
 )
 SELECT * FROM suggested
 WHERE %(first_id)s::uuid IS NULL OR score < %(score)s::real
     OR (score = %(score)s::real AND (first_id, second_id) > (%(first_id)s, %(second_id)s))
 ORDER BY score DESC, first_id, second_id LIMIT %(limit)s
+"""
+_HALVES = """
+WITH halved AS (
+    SELECT faces.id, faces.media_id, faces.face_person_id AS person_id, faces.bbox, faces.quality_score AS quality,
+        faces.placed_by_human, suggestion.face_id IS NOT NULL AS asked,
+        row_number() OVER (
+            PARTITION BY faces.face_person_id, suggestion.face_id IS NOT NULL
+            ORDER BY faces.id = person.representative_face_id DESC, faces.quality_score DESC, faces.id
+        ) AS place
+    FROM faces JOIN face_persons AS person ON person.id = faces.face_person_id
+    LEFT JOIN split_suggestions AS suggestion
+        ON suggestion.face_id = faces.id AND suggestion.face_person_id = person.id
+    WHERE person.id = ANY(%s)
+)
+SELECT * FROM halved WHERE asked OR place = 1 ORDER BY person_id, asked, place
 """
 _STATES = """
 SELECT person.id, person.event_id, person.status, person.version, person.representative_face_id AS cover_face_id,
@@ -168,10 +192,21 @@ WHERE person.id = ANY(%s)
 def suggestions(connection: Connection, event_id: UUID, after: AfterSuggestion | None, limit: int) -> list[Row]:
     """Up to ``limit`` open questions as ``{kind, score, first_id, second_id}``, the likeliest first.
 
-    Of a ``face`` the ids are face and person, of a ``merge`` the two persons.
+    Of a ``face`` the ids are face and person, of a ``merge`` the two persons, of a ``split`` twice the person.
     """
     place = {"score": None, "first_id": None, "second_id": None} if after is None else asdict(after)
     return connection.execute(_SUGGESTIONS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+
+
+def halves(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """The faces of some persons that may be somebody else, as rows with ``asked``, and the best of the others.
+
+    By person; each half's best face comes first, the cover before others.
+    """
+    found: dict[UUID, list[Row]] = {}
+    for row in connection.execute(_HALVES, (list(person_ids),)).fetchall():
+        found.setdefault(row["person_id"], []).append(row)
+    return found
 
 
 def states(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, Row]:

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.mailbox import normal_address
 from shared.photo_settings import PhotoSettings
-from shared.settings import BucketName
+from shared.settings import BucketName, FaceCalibration
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
@@ -40,6 +40,9 @@ class AdminSettings(PhotoSettings):
     jwks_timeout: Annotated[float, Field(gt=0, le=30)] = 5
     # Pages of other origins that may call: exact, with scheme, as https://app.example.org.
     cors_origins: str = ""
+
+    # As cluster has it: by the same constants the page says why a face is in no person.
+    face_calibration: FaceCalibration = None
 
     # As callback has them. Without the secret nobody can be invited; without a sender no mail goes out, and organisers
     # are given the link to pass on.

@@ -59,7 +59,8 @@ def average_linkage(embeddings: NDArray[np.float32], apart: Pairs, similarity: f
     """
     if embeddings.shape[0] == 1:
         return np.zeros(1, dtype=np.int64)
-    distance = 1.0 - (embeddings @ embeddings.copy().T).astype(np.float64)
+    # The product of a row with itself, or with its copy, may be a rounding above 1.
+    distance = np.maximum(1.0 - (embeddings @ embeddings.copy().T).astype(np.float64), 0.0)
     distance[apart[:, 0], apart[:, 1]] = distance[apart[:, 1], apart[:, 0]] = NEVER
     dendrogram = linkage(squareform(distance, checks=False), method="average")
     return fcluster(dendrogram, 1.0 - similarity, criterion="distance").astype(np.int64) - 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from shared.calibration import UNKNOWN_PACK, Calibration, constants_of
+from shared.poor_faces import MAX_PITCH, MAX_YAW, MIN_SIZE_PX
 
 _UNKNOWN = UNKNOWN_PACK.cluster
 
@@ -52,17 +53,17 @@ class ClusterParameters:
 
     seed_min_quality: float | None = _UNKNOWN.seed_min_quality
     """Faces of which the detector is less sure do not seed clusters; its score in [0, 1]."""
-    seed_min_size_px: float | None = 20.0
+    seed_min_size_px: float | None = MIN_SIZE_PX
     """Smaller faces, by the shorter side of the box in pixels, do not seed clusters."""
     seed_min_sharpness: float | None = _UNKNOWN.seed_min_sharpness
     """Blurrier faces, by detect's sharpness (variance of the Laplacian on the aligned crop), do not seed clusters.
     Measured by blurring 23 faces of group photos: the embedding keeps a cosine of .96 to the sharp one at 25 to 50, .85
     at 6 to 12, .70 at 3 to 6 and .37 below 3. As photographed they read 27 to 1001."""
-    seed_max_yaw: float | None = 75.0
+    seed_max_yaw: float | None = MAX_YAW
     """Faces turned further sideways, in degrees, do not seed clusters. Five landmarks tell no more than about 70, so
     that this keeps out what they make no sense of. 60 was tried: three shots of one guest of the sample event, turned
     by 55 to 62 degrees and .83 to .91 alike, then lost one seed, and the others fell to a neighbour (.48 to .62)."""
-    seed_max_pitch: float | None = 60.0
+    seed_max_pitch: float | None = MAX_PITCH
     """Faces turned further up or down, in degrees, do not seed clusters."""
 
     keep_similarity: float | None = _UNKNOWN.keep_similarity

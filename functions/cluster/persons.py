@@ -3,7 +3,9 @@
 - A face that a human placed stays where it is, and so does every face of a linked, invited or ignored person.
 - Clusters become existing persons by the vote of the faces already in them (:mod:`functions.cluster.matching`).
 - A face leaves its person only for a clearly better one; one that no cluster holds stays while it still fits.
-- A face never returns to a person it was rejected from; two faces of one photo are never put into one person.
+- What a human put together (a merge, a move, a split) is a fact: the faces stay, and take no others along or away.
+- A face never returns to a person it was rejected from; two faces of one photo are put into one person only where they
+  are the same face twice (:mod:`functions.cluster.same_photo`).
 - New faces of a linked, invited or ignored person are suggested, not added.
 """
 
@@ -20,6 +22,7 @@ from functions.cluster.centroids import group_sums, similarity_to_others
 from functions.cluster.matching import NOBODY, Groups, Standing, match_groups
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from functions.cluster.representative import best_cover
+from functions.cluster.side_by_side import SideBySide
 from functions.cluster.states import (
     FaceState,
     MergeSuggestion,
@@ -27,9 +30,11 @@ from functions.cluster.states import (
     PersonState,
     PersonSummary,
     Plan,
+    SplitSuggestion,
     Suggestion,
 )
 from functions.cluster.suggestions import suggest_faces, suggest_merges
+from functions.cluster.two_people import suggest_splits
 
 NewId = Callable[[Sequence[UUID]], UUID]
 """Makes the id of a new person from the sorted ids of its faces; called again with a longer list on a clash."""
@@ -95,7 +100,8 @@ class _Board:
         self.live = [person.person_id for person in persons if person.status != "merged"]
         self.created: dict[UUID, None] = {}  # the new persons, in the order they were made
         self.held = {p.person_id for p in persons if p.status in ("linked", "invited", "ignored")}
-        self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"}
+        self.seen: set[int] = set()  # those of them that a human decided something on, by number
+        self.touched = {p.person_id for p in persons if p.touched_by_human}
         self.rejected = [{self.survivor.get(person) or person for person in face.rejected_person_ids} for face in faces]
         self.start = [self._standing_person(face, index) for index, face in enumerate(faces)]
         self.current = list(self.start)
@@ -103,9 +109,16 @@ class _Board:
             [face.placed_by_human or person in self.held for face, person in zip(faces, self.start, strict=True)],
             dtype=bool,
         )
+        self.joined = {self.survivor[p.person_id] for p in persons if p.status == "merged"} | {
+            person for face, person in zip(faces, self.start, strict=True) if face.placed_by_human
+        }
         self.apart = self._persons_apart()
         numbers = {media_id: number for number, media_id in enumerate(dict.fromkeys(face.media_id for face in faces))}
-        self.photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
+        photo = np.array([numbers[face.media_id] for face in faces], dtype=np.int64)
+        of_person = {person: number for number, person in enumerate(self.live)}
+        together = np.array([NOBODY if person is None else of_person[person] for person in self.start], dtype=np.int64)
+        placed = np.array([face.placed_by_human for face in faces], dtype=bool)
+        self.side_by_side = SideBySide(embeddings, photo, together, placed, parameters)
 
     def _standing_person(self, face: FaceState, index: int) -> UUID | None:
         """The surviving person a face is in; a rejection counts unless a human placed the face there after all."""
@@ -128,15 +141,20 @@ class _Board:
         people = [*self.live, *self.created]
         number = {person: index for index, person in enumerate(people)}
         standing = Standing(
-            photo=self.photo,
             person=np.array([NOBODY if person is None else number[person] for person in self.current], dtype=np.int64),
             anchored=self.anchored & np.array([person is not None for person in self.current], dtype=bool),
             held=np.array([person in self.held for person in people], dtype=bool),
             joined=np.array([person in self.joined for person in people], dtype=bool),
             apart=self._apart_by_number(number),
         )
+        self.seen = {number[person] for person in self.touched if person in number}
         groups = match_groups(
-            self.embeddings, labels, standing, self.parameters.min_overlap, self.parameters.fragment_similarity
+            self.embeddings,
+            labels,
+            standing,
+            self.side_by_side.meet,
+            self.parameters.min_overlap,
+            self.parameters.fragment_similarity,
         )
         after = self._place(groups, standing, people)
         changed = after != self.current
@@ -160,24 +178,55 @@ class _Board:
         alive[stands_for[stands_for != NOBODY]] = True
 
         own = similarity_to_others(self.embeddings, sums, stands_for, target)
-        stay = similarity_to_others(self.embeddings, sums, stands_for, standing.person)
+        stay = self._likeness_to_own(sums, stands_for, standing, target_count)
         result = np.where(self.anchored, standing.person, NOBODY)
-        photo = self.photo.tolist()
-        standing_still = np.flatnonzero(self.anchored & (result != NOBODY))
-        taken = {(int(result[row]), photo[row]) for row in standing_still}
-        for row in np.argsort(-np.maximum(own, stay), kind="stable"):
+        nobody: set[int] = set()
+        conflicts = self._conflicts(target, standing.person)
+        seated: dict[int, set[int]] = {}  # by person, of the faces that conflicts are about
+        for row in np.flatnonzero(self.anchored & (result != NOBODY)).tolist():
+            seated.setdefault(int(result[row]), set()).add(row)
+        # Who is in a person that a human decided on keeps their place there before anybody comes.
+        is_new = ~np.isin(standing.person, sorted(self.seen))
+        for row in np.lexsort((-np.maximum(own, stay), is_new)).tolist():
             if self.anchored[row]:
                 continue
-            for person in self._preferences(int(row), target, own, stay, standing, alive):
-                place = (person, photo[row])
-                if place in taken or (person < len(people) and people[person] in self.rejected[row]):
+            for person in self._preferences(row, target, own, stay, standing, alive):
+                if not conflicts.get((person, row), nobody).isdisjoint(seated.get(person, nobody)):
+                    continue
+                if person < len(people) and people[person] in self.rejected[row]:
                     continue
                 if person < len(people) and standing.held[person]:
                     break  # a new face of a held person: nobody's for now, and suggested
-                taken.add(place)
+                seated.setdefault(person, set()).add(row)
                 result[row] = person
                 break
         return self._named(result, people)
+
+    def _conflicts(self, target: NDArray[np.int64], current: NDArray[np.int64]) -> dict[tuple[int, int], set[int]]:
+        """By person and face that may be in it: the faces of the same photo that must not be in it as well."""
+        found: dict[tuple[int, int], set[int]] = {}
+        rows = np.tile(np.arange(target.size), 2)
+        person = np.concatenate([target, current])
+        claims = np.unique(np.column_stack([person, rows])[person != NOBODY], axis=0)
+        for claim in np.split(claims, np.flatnonzero(np.diff(claims[:, 0])) + 1):
+            for one, other in self.side_by_side.conflicts(claim[:, 1]):
+                found.setdefault((int(claim[0, 0]), one), set()).add(other)
+                found.setdefault((int(claim[0, 0]), other), set()).add(one)
+        return found
+
+    def _likeness_to_own(
+        self, sums: NDArray[np.float32], stands_for: NDArray[np.int64], standing: Standing, count: int
+    ) -> NDArray[np.float64]:
+        """How alike each face is to the others of the person it is in; float64[n], -1 where there are none.
+
+        The faces that a human placed may look like nobody else in there: without them it counts as well.
+        """
+        whole = similarity_to_others(self.embeddings, sums, stands_for, standing.person)
+        if not self.joined:
+            return whole
+        unplaced = np.where(self.anchored, NOBODY, stands_for)
+        rest = group_sums(self.embeddings, unplaced, count)
+        return np.maximum(whole, similarity_to_others(self.embeddings, rest, unplaced, standing.person))
 
     def _preferences(
         self,
@@ -188,14 +237,19 @@ class _Board:
         standing: Standing,
         alive: NDArray[np.bool_],
     ) -> list[int]:
-        """The persons a face may go to, the preferred first: its cluster's, and the one it is in, which has a bonus."""
+        """The persons a face may go to, the preferred first: its cluster's, and the one it is in, which has a bonus.
+
+        Whoever decided something on a person has seen its faces: none of them leaves for nobody.
+        """
         wanted, incumbent = int(target[row]), int(standing.person[row])
         choices: list[tuple[float, int]] = []
         if wanted != NOBODY:
             choices.append((own[row], wanted))
-        least = self.parameters.keep_similarity
-        if least is not None and incumbent not in (NOBODY, wanted) and alive[incumbent] and stay[row] >= least:
-            choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
+        if incumbent not in (NOBODY, wanted):
+            least = self.parameters.keep_similarity
+            fits = least is not None and alive[incumbent] and stay[row] >= least
+            if fits or incumbent in self.seen:
+                choices.append((stay[row] + self.parameters.keep_bonus, incumbent))
         return [person for _, person in sorted(choices, key=lambda choice: -choice[0])]
 
     def _named(self, result: NDArray[np.int64], people: list[UUID]) -> list[UUID | None]:
@@ -239,6 +293,7 @@ class _Board:
             representatives=self._representatives(members),
             suggestions=self._suggestions(members),
             merge_suggestions=self._merge_suggestions(members),
+            split_suggestions=self._split_suggestions(members),
             summaries={
                 person: PersonSummary(
                     face_count=len(rows),
@@ -306,6 +361,7 @@ class _Board:
             members,
             sorted(self.held),
             lambda row, person: person in self.rejected[row],
+            self.side_by_side.conflict,
             self.parameters.suggestion_similarity,
         )
 
@@ -319,7 +375,18 @@ class _Board:
             self.held,
             identified,
             lambda one, other: frozenset((one, other)) in self.apart,
+            self.side_by_side.look_different,
             self.parameters.merge_similarity,
+        )
+
+    def _split_suggestions(self, members: dict[UUID, list[int]]) -> tuple[SplitSuggestion, ...]:
+        settled = {p.person_id for p in self.before.values() if p.status == "ignored" or p.said_to_be_one}
+        return suggest_splits(
+            self.embeddings,
+            self.faces,
+            {person: rows for person, rows in members.items() if person not in settled},
+            self.side_by_side.two_people,
+            self.parameters,
         )
 
 
@@ -348,6 +415,7 @@ def applied(
         replace(
             person,
             representative_face_id=plan.representatives.get(person.person_id, person.representative_face_id),
+            cover_chosen_by_human=person.cover_chosen_by_human and person.person_id not in plan.representatives,
         )
         for person in [*kept, *made]
     ]

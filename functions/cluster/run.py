@@ -118,7 +118,7 @@ class ClusterRun:
                 noise=int((grouping.labels < 0).sum()),
                 silhouette=separation,
                 churn=plan.moved_faces,
-                suggestions=len(plan.suggestions) + len(plan.merge_suggestions),
+                suggestions=len(plan.suggestions) + len(plan.merge_suggestions) + len(plan.split_suggestions),
                 milliseconds=milliseconds,
                 parameters=asdict(parameters),
                 embedding_model=event.embedding_model,

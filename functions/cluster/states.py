@@ -48,6 +48,8 @@ class PersonState:
     cover_chosen_by_human: bool = False
     touched_by_human: bool = False
     """A human decided something on this person (created, split, renamed …): it stays even when empty."""
+    said_to_be_one: bool = False
+    """A human answered that this person is not two people."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,18 @@ class MergeSuggestion:
 
 
 @dataclass(frozen=True)
+class SplitSuggestion:
+    """A question: is this person two people? ``face_ids`` are the smaller half.
+
+    ``score`` is 1 less the mean cosine between the halves, or between two faces that stand side by side.
+    """
+
+    person_id: UUID
+    face_ids: tuple[UUID, ...]
+    score: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run changes, and only that; applying it and planning again on the same labels changes nothing."""
 
@@ -98,6 +112,8 @@ class Plan:
     suggestions: tuple[Suggestion, ...]
     """All that hold now: they replace the open suggestions of the run before."""
     merge_suggestions: tuple[MergeSuggestion, ...]
+    """All that hold now."""
+    split_suggestions: tuple[SplitSuggestion, ...]
     """All that hold now."""
     summaries: Mapping[UUID, PersonSummary]
     """Of every person that has faces after the run, changed or not."""

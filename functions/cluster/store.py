@@ -58,6 +58,7 @@ FROM faces WHERE faces.event_id = %s AND faces.embedding IS NOT NULL ORDER BY fa
 """
 _PERSONS = """
 SELECT id AS person_id, status, merged_into_id, representative_face_id, cluster_label, cover_chosen_by_human,
+    said_to_be_one,
     coalesce((metadata ->> 'manual_edits')::integer, 0) > 0 AS touched_by_human
 FROM face_persons WHERE event_id = %s ORDER BY id
 """
@@ -144,11 +145,12 @@ DELETE FROM face_persons WHERE id = ANY(%s) AND status = 'pending'
     -- Faces whose embedding was erased are not seen by a run, and still are in their person.
     AND NOT EXISTS (SELECT FROM faces WHERE faces.face_person_id = face_persons.id)
 """
+# A cover that a human chose stays while it is one of the person's faces, as any does where no other is seen.
 _REPRESENTATIVES = """
-UPDATE face_persons SET representative_face_id = planned.face_id, updated_at = now()
+UPDATE face_persons SET representative_face_id = planned.face_id, cover_chosen_by_human = false, updated_at = now()
 FROM unnest(%(persons)s::uuid[], %(faces)s::uuid[]) AS planned (person_id, face_id)
-WHERE face_persons.id = planned.person_id AND NOT cover_chosen_by_human
-    AND (planned.face_id IS NOT NULL OR NOT EXISTS (
+WHERE face_persons.id = planned.person_id AND (
+    (planned.face_id IS NOT NULL AND NOT cover_chosen_by_human) OR NOT EXISTS (
         SELECT FROM faces WHERE faces.id = representative_face_id AND faces.face_person_id = face_persons.id))
 """
 _SUMMARIES = """
@@ -181,6 +183,14 @@ _SUGGEST_MERGE = """
 INSERT INTO merge_suggestions (person_a_id, person_b_id, score)
 SELECT least(a, b), greatest(a, b), score
 FROM unnest(%(into)s::uuid[], %(from)s::uuid[], %(scores)s::float4[]) AS alike (a, b, score)
+"""
+_CLEAR_SPLIT_SUGGESTIONS = """
+DELETE FROM split_suggestions USING face_persons
+WHERE face_persons.id = split_suggestions.face_person_id AND face_persons.event_id = %s
+"""
+_SUGGEST_SPLIT = """
+INSERT INTO split_suggestions (face_person_id, face_id, score)
+SELECT * FROM unnest(%(persons)s::uuid[], %(faces)s::uuid[], %(scores)s::float4[])
 """
 _REPORT = """
 INSERT INTO cluster_runs (job_id, run, event_id, faces, clusters, persons, noise, silhouette, churn, suggestions,
@@ -235,6 +245,16 @@ def write_plan(connection: Connection, event_id: UUID, plan: Plan) -> None:
             "into": [suggestion.into_person_id for suggestion in plan.merge_suggestions],
             "from": [suggestion.from_person_id for suggestion in plan.merge_suggestions],
             "scores": [suggestion.score for suggestion in plan.merge_suggestions],
+        },
+    )
+    connection.execute(_CLEAR_SPLIT_SUGGESTIONS, (event_id,))
+    asked = [(suggestion, face_id) for suggestion in plan.split_suggestions for face_id in suggestion.face_ids]
+    connection.execute(
+        _SUGGEST_SPLIT,
+        {
+            "persons": [suggestion.person_id for suggestion, _ in asked],
+            "faces": [face_id for _, face_id in asked],
+            "scores": [suggestion.score for suggestion, _ in asked],
         },
     )
 

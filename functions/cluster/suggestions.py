@@ -23,11 +23,13 @@ def suggest_faces(
     members: dict[UUID, list[int]],
     candidates: Sequence[UUID],
     is_rejected: Callable[[int, UUID], bool],
+    conflict: Callable[[int, list[int]], bool],
     similarity: float,
 ) -> tuple[Suggestion, ...]:
     """For each loose face (rows of ``embeddings``), the most similar candidate person that may be it.
 
-    A face is not suggested to a person it was rejected from, nor to one that is already in its photo.
+    A face is not suggested to a person it was rejected from, nor to one that is already in its photo and with whose
+    faces it is in ``conflict`` there.
     Sorted by score, highest first.
     """
     candidates = [person for person in candidates if members.get(person)]
@@ -44,7 +46,9 @@ def suggest_faces(
         likeness = embeddings[rows] @ centres.T
         for row, scores in zip(rows, likeness, strict=True):
             for index in sorted(np.flatnonzero(scores >= similarity).tolist(), key=lambda k: -scores[k]):
-                if faces[row].media_id not in photos[index] and not is_rejected(int(row), candidates[index]):
+                rest = members[candidates[index]]
+                is_there = faces[row].media_id in photos[index] and conflict(int(row), rest)
+                if not is_there and not is_rejected(int(row), candidates[index]):
                     score = float(min(scores[index], 1.0))
                     found.append(Suggestion(faces[row].face_id, candidates[index], score))
                     break
@@ -58,12 +62,14 @@ def suggest_merges(
     held: AbstractSet[UUID],
     identified: AbstractSet[UUID],
     are_apart: Callable[[UUID, UUID], bool],
+    look_different: Callable[[NDArray[np.int64], NDArray[np.int64]], bool],
     similarity: float,
 ) -> tuple[MergeSuggestion, ...]:
-    """Pairs of persons alike in the mean that never stand in one photo, sorted by score, highest first.
+    """Pairs of persons alike in the mean, sorted by score, highest first.
 
-    Left out: persons a human told apart, and two that are both already ``identified``. The survivor proposed is a
-    ``held`` person before others, then the one with more faces.
+    Left out: persons a human told apart, two that are both already ``identified``, and two that ``look_different``
+    where they stand in one photo. The survivor proposed is a ``held`` person before others, then the one with more
+    faces.
     """
     persons = sorted(person for person, rows in members.items() if rows)
     if len(persons) <= 1:
@@ -80,9 +86,12 @@ def suggest_merges(
             one, other = persons[begin + row], persons[column]
             if (
                 begin + row < column
-                and (begin + row, column) not in share_a_photo
                 and not (one in identified and other in identified)
                 and not are_apart(one, other)
+                and not (
+                    (begin + row, column) in share_a_photo
+                    and look_different(np.array(members[one]), np.array(members[other]))
+                )
             ):
                 into, source = sorted(
                     (one, other), key=lambda person: (person not in held, -len(members[person]), person)

@@ -5,6 +5,7 @@ import { breathe, button, el, fill, icon, iconButton, isTyping, write } from "./
 import { openInvite } from "./invite_dialog.js";
 import { openMerge } from "./merge.js";
 import { hasWords, nameOf, titleOf } from "./naming.js";
+import { FacesOfNobody } from "./nobody.js";
 import { picture } from "./photo.js";
 import * as decisions from "./review.js";
 import { t } from "./words.js";
@@ -89,6 +90,7 @@ export class People {
       ),
       this.list,
       this.state,
+      new FacesOfNobody(this.app).element,
       this.bar,
     );
   }

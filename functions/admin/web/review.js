@@ -472,6 +472,17 @@ export function cover(review, id, face) {
   };
 }
 
+/** A person is one, not two: not asked again. */
+export function onePerson(review, id) {
+  return {
+    kind: "one_person",
+    about: id,
+    path: () => `/person/${id}/one-person`,
+    body: () => ({ version: review.version(id) }),
+    told: (t) => t.told.onePerson(),
+  };
+}
+
 /** Two persons are not one, however alike. */
 export function distinct(review, id, other) {
   return {

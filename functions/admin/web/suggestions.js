@@ -1,4 +1,4 @@
-// Questions that no computer should answer: is this face that person, are these two one? Yes, no, or later.
+// Questions that no computer should answer: is this face that person, are these two one, is this one two? Or later.
 
 import { get, Refusal } from "./api.js";
 import { button, el, fill, isTyping } from "./dom.js";
@@ -55,7 +55,7 @@ export class Suggestions {
   /** Questions about persons who are not there any more ask nothing. */
   #stillOpen(question) {
     if (!this.review.loaded) return true;
-    if (question.kind === "face") return this.review.person(question.person.id) !== undefined;
+    if (question.person) return this.review.person(question.person.id) !== undefined;
     return question.persons.every((person) => this.review.person(person.id) !== undefined);
   }
 
@@ -79,18 +79,30 @@ export class Suggestions {
     }
     this.place.textContent = t.questionPlace(this.questions.length);
     const isFace = question.kind === "face";
-    const persons = (isFace ? [question.person] : question.persons).map((person) => this.review.person(person.id) ?? person);
-    const title = el("h2", { tabIndex: -1 }, isFace ? t.sameFace(nameOf(persons[0])) : t.samePerson);
+    const isSplit = question.kind === "split";
+    const persons = (question.person ? [question.person] : question.persons).map((person) => this.review.person(person.id) ?? person);
+    const words = {
+      face: () => [t.sameFace(nameOf(persons[0])), t.sameFaceText],
+      merge: () => [t.samePerson, t.samePersonText],
+      split: () => [t.oneOrTwo(nameOf(persons[0])), t.oneOrTwoText(persons[0].face_count, question.face_ids.length)],
+    }[question.kind]();
+    const title = el("h2", { tabIndex: -1 }, words[0]);
+    const sides = {
+      face: () => [this.#candidate(question.face), this.#side(persons[0])],
+      merge: () => persons.map((person) => this.#side(person)),
+      split: () => question.faces.map((face, index) => this.#candidate(face, t.half(index + 1))),
+    }[question.kind]();
     fill(
       this.stage,
       title,
-      el("p", { class: "quiet-text" }, isFace ? t.sameFaceText : t.samePersonText),
-      el("div", { class: "sides" }, isFace ? this.#candidate(question.face) : this.#side(persons[0]), this.#side(persons.at(-1))),
+      el("p", { class: "quiet-text" }, words[1]),
+      el("div", { class: "sides" }, sides),
+      isSplit && el("a", { class: "button quiet", href: `#/person/${persons[0].id}` }, t.allFaces),
       el(
         "div",
         { class: "answers" },
-        button(t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.language === "fr" ? "o" : "y" }),
-        button(t.no, () => this.#answer("no"), { look: "outline large", shape: "close", "aria-keyshortcuts": "n" }),
+        button(isSplit ? t.onePerson : t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.language === "fr" ? "o" : "y" }),
+        button(isSplit ? t.twoPeople : t.no, () => this.#answer("no"), { look: "outline large", shape: isSplit ? "people" : "close", "aria-keyshortcuts": "n" }),
         button(t.later, () => this.#answer("later"), { look: "quiet large", shape: "next", "aria-keyshortcuts": "j" }),
         isFace && button(t.someoneElse, () => this.#answer("new"), { look: "quiet" }),
       ),
@@ -104,13 +116,13 @@ export class Suggestions {
     if (this.question && !this.#stillOpen(this.question)) this.#draw();
   }
 
-  #candidate(face) {
+  #candidate(face, name = t.candidate) {
     return el(
       "figure",
       { class: "side" },
-      picture(face.thumbnail_url, { eager: true, alt: t.candidate }),
+      picture(face.thumbnail_url, { eager: true, alt: name }),
       el("div", { class: "context" }, framedPhoto(face, { width: 768, ratio: 4 / 3, eager: true, alt: t.photoOf(1) })),
-      el("figcaption", {}, t.candidate),
+      el("figcaption", {}, name),
     );
   }
 
@@ -157,6 +169,7 @@ export class Suggestions {
       return said === "yes" ? { ...decisions.merge(review, stays, [other]), told: (words) => words.told.yes() } : decisions.distinct(review, stays, other);
     }
     const { face, person } = question;
+    if (question.kind === "split") return said === "yes" ? decisions.onePerson(review, person.id) : decisions.split(review, person.id, question.face_ids);
     if (said === "no") return decisions.reject(review, [face.id], person.id, { isTheirs: false, told: (words) => words.told.no() });
     const to = said === "yes" ? person.id : null;
     return decisions.move(review, [face.id], face.person_id, to, { told: (words) => (to ? words.told.yes() : words.told.split(1)) });

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.arrange import DERIVED_BUCKET, event, face, member, person, photo
+from tests.arrange import DERIVED_BUCKET, cluster_job, event, face, member, person, photo
 from tests.integration.admin.conftest import AdminSite
 
 JPEG = b"\xff\xd8 a thumbnail"
@@ -174,3 +175,67 @@ def test_every_look_at_a_face_is_counted(site: AdminSite) -> None:
         ("service", "thumbnail", face_id): 1,
         (str(owner), "person", person_id): 1,
     }
+
+
+# ---------------------------------------------------------------- faces in no person
+
+
+def ran(site: AdminSite, event_id: UUID) -> None:
+    """A clustering has seen the event."""
+    job_id = cluster_job(site.connection, event_id, status="completed")
+    site.connection.execute(
+        """
+        INSERT INTO cluster_runs (job_id, run, event_id, faces, clusters, persons, noise, churn, suggestions,
+            milliseconds, parameters) VALUES (%s, 1, %s, 0, 0, 0, 0, 0, 0, '{}', '{}')
+        """,
+        (job_id, event_id),
+    )
+
+
+def nobody(site: AdminSite, event_id: UUID, query: str = "") -> dict[str, Any]:
+    status, answer = site.ask("GET", f"/event/{event_id}/faces-of-nobody{query}")
+    assert status == 200
+    return answer
+
+
+def test_faces_of_nobody_are_told_with_the_reason(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    person_id = person(site.connection, event_id)
+    measures = {
+        "too_small": "size_px = 19",
+        "turned_too_far": "yaw = -76",
+        "too_blurred": "sharpness = 5.9",
+        "set_aside": "placed_by_human = true, sharpness = 5",
+        "alone": "sharpness = 6, yaw = 75, pitch = -60, size_px = 20",
+        "asked_about": "sharpness = 5",
+    }
+    faces = {reason: with_thumbnail(site, event_id) for reason in measures}
+    for reason, measured in measures.items():
+        site.connection.execute(f"UPDATE faces SET {measured} WHERE id = %s", (faces[reason],))
+    site.connection.execute("INSERT INTO face_suggestions VALUES (%s, %s, 0.5)", (faces["asked_about"], person_id))
+    with_thumbnail(site, event_id, person_id)
+    with_thumbnail(site, event(site.connection))
+    face(site.connection, event_id, photo(site.connection, event_id))  # erased: nothing to show
+    ran(site, event_id)
+    faces["waiting"] = with_thumbnail(site, event_id)
+    items = nobody(site, event_id)["items"]
+    assert {row["reason"]: UUID(row["id"]) for row in items} == faces
+    assert {row["person_id"] for row in items} == {None}
+    assert {(what, subject) for _, what, subject in reads(site)} == {("face", face_id) for face_id in faces.values()}
+
+
+def test_faces_of_nobody_come_page_by_page(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    made = {str(with_thumbnail(site, event_id)) for _ in range(5)}
+    first = nobody(site, event_id, "?limit=3")
+    second = nobody(site, event_id, f"?limit=3&cursor={first['next_cursor']}")
+    assert {row["id"] for row in [*first["items"], *second["items"]]} == made
+    assert second["next_cursor"] is None
+
+
+def test_faces_of_nobody_are_an_organisers_business(site: AdminSite) -> None:
+    event_id, other = event(site.connection), event(site.connection)
+    path = f"/event/{event_id}/faces-of-nobody"
+    assert site.ask("GET", path, member(site.connection, event_id, "organizer"))[0] == 200
+    assert site.ask("GET", path, member(site.connection, event_id))[0] == 403
+    assert site.ask("GET", path, member(site.connection, other, "owner"))[0] == 404

@@ -101,3 +101,73 @@ def test_suggestions_are_an_organisers_business(site: AdminSite) -> None:
     assert (status, len(answer["items"])) == (200, 1)
     assert site.ask("GET", path, member(site.connection, event_id))[0] == 403
     assert site.ask("GET", path, member(site.connection, other, "owner"))[0] == 404
+
+
+# ---------------------------------------------------------------- one person or two
+
+
+def half(site: AdminSite, event_id: UUID, *, faces: int = 4, others: int = 2) -> tuple[UUID, list[UUID], list[UUID]]:
+    """A person, the faces of whom nothing is asked, and those that may be somebody else."""
+    person_id = person(site.connection, event_id)
+    every = [
+        face(
+            site.connection, event_id, photo(site.connection, event_id), person_id=person_id, quality=0.5 + number / 10
+        )
+        for number in range(faces)
+    ]
+    for face_id in every[:others]:
+        site.connection.execute("INSERT INTO split_suggestions VALUES (%s, %s, 0.6)", (person_id, face_id))
+    return person_id, every[others:], every[:others]
+
+
+def test_a_person_who_may_be_two_is_asked_about_with_a_face_of_each_half(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    person_id, rest, others = half(site, event_id)
+    (question,) = asked(site, event_id)["items"]
+    assert (question["kind"], question["person"]["id"]) == ("split", str(person_id))
+    assert question["score"] == pytest.approx(0.6)
+    assert [shown["id"] for shown in question["faces"]] == [str(rest[-1]), str(others[-1])]
+    assert set(question["face_ids"]) == {str(face_id) for face_id in others}
+    counted = site.connection.execute("SELECT what, subject_id FROM biometric_reads").fetchall()
+    assert {(row["what"], row["subject_id"]) for row in counted} == {("face", rest[-1]), ("face", others[-1])}
+
+
+def test_one_person_is_not_asked_again_until_that_is_undone(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    person_id, _, _ = half(site, event_id)
+    organiser = member(site.connection, event_id, "organizer")
+    status, answer = site.ask("POST", f"/person/{person_id}/one-person", organiser)
+    assert status == 200
+    assert asked(site, event_id)["items"] == []
+    decided = site.ask("GET", f"/event/{event_id}/decisions", organiser)[1]["items"]
+    assert [row["kind"] for row in decided] == ["one_person"]
+    assert site.ask("POST", f"/decisions/{answer['decision_id']}/undo", organiser)[0] == 200
+    assert len(asked(site, event_id)["items"]) == 1
+
+
+def test_two_people_are_a_split_and_nothing_is_left_to_ask(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    person_id, rest, _ = half(site, event_id)
+    (question,) = asked(site, event_id)["items"]
+    organiser = member(site.connection, event_id, "organizer")
+    status, answer = site.ask("POST", f"/person/{person_id}/split", organiser, face_ids=question["face_ids"])
+    assert status == 200
+    assert (answer["person"]["face_count"], answer["made"]["face_count"]) == (len(rest), 2)
+    assert asked(site, event_id)["items"] == []
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "UPDATE faces SET face_person_id = NULL WHERE id = %(face)s",
+        "UPDATE face_persons SET status = 'ignored' WHERE id = %(person)s",
+        "DELETE FROM faces WHERE face_person_id = %(person)s AND id NOT IN (SELECT face_id FROM split_suggestions)",
+        "UPDATE events SET archived_at = now()",
+        "UPDATE faces SET embedding = NULL WHERE face_person_id = %(person)s",
+    ],
+)
+def test_a_half_that_is_no_half_any_more_is_not_asked_about(site: AdminSite, since: str) -> None:
+    event_id = event(site.connection)
+    person_id, _, others = half(site, event_id)
+    site.connection.execute(since, {"face": others[0], "person": person_id})
+    assert asked(site, event_id)["items"] == []

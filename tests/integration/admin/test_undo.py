@@ -20,8 +20,8 @@ from tests.databases import Databases
 from tests.integration.admin.reviewing import Review
 
 KINDS = [
-    "link", "unlink", "invite", "accept", "decline", "merge", "split", "move", "reject", "distinct", "ignore",
-    "restore", "cover", "suggested",
+    "link", "unlink", "invite", "accept", "decline", "merge", "split", "move", "reject", "distinct", "one_person",
+    "ignore", "restore", "cover", "suggested",
 ]  # fmt: skip
 
 
@@ -100,6 +100,9 @@ class Organiser:
 
     def _distinct(self, connection: Connection) -> decisions.Decided:
         return decisions.distinct(connection, self.review.organiser, *self.some(self.people(), 2))
+
+    def _one_person(self, connection: Connection) -> decisions.Decided:
+        return decisions.one_person(connection, self.review.organiser, self.some(self.people())[0])
 
     def _ignore(self, connection: Connection) -> decisions.Decided:
         return decisions.ignore(connection, self.review.organiser, self.some(self.people("pending", "invited"))[0])

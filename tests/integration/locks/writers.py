@@ -27,7 +27,6 @@ from functions.callback.results import Results
 from functions.callback.retention import RetentionPeriods, erase_what_is_due
 from functions.callback.settings import CallbackSettings
 from functions.callback.sweep import Sweep
-from functions.cluster.parameters import ClusterParameters
 from functions.cluster.run import ClusterRun
 from functions.detect.boxes import Box
 from functions.detect.engine import DetectedFace, DetectionResult
@@ -186,7 +185,7 @@ def _settings() -> CallbackSettings:
 
 
 def _cluster(stage: Stage, database: Database) -> None:
-    run = ClusterRun(database, _outbox(stage, database), ClusterParameters())
+    run = ClusterRun(database, _outbox(stage, database))
     run.requested(ClusterRequested(job_id=stage.job, run=1, event_id=stage.event_id))
 
 

@@ -529,13 +529,14 @@ ENDINGS = {
 def test_biometrics_go_with_the_event_s_consent_and_what_people_said_stays(party: Party, reason: str) -> None:
     connection = party.connection
     connection.execute("INSERT INTO face_suggestions VALUES (%s, %s, 0.9)", (party.bob_faces[0], party.unknown))
+    connection.execute("INSERT INTO split_suggestions VALUES (%s, %s, 0.5)", (party.bob_person, party.bob_faces[0]))
     connection.execute(ENDINGS[reason])
     for row in rows(connection, "faces"):
         assert [row[name] for name in BIOMETRIC] == [None] * len(BIOMETRIC)
     assert len(rows(connection, "faces")) == 5
     assert len(rows(connection, "face_persons")) == 4
     assert len(rows(connection, "media_tags")) == 4
-    assert rows(connection, "face_suggestions") == []
+    assert rows(connection, "face_suggestions") == rows(connection, "split_suggestions") == []
     (receipt,) = rows(connection, "purge_receipts")
     assert receipt["reason"] == reason
     assert receipt["erased"] == {

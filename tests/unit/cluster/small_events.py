@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
@@ -43,13 +44,18 @@ class SmallEvent:
         rejected: tuple[str, ...] = (),
         photo: str | None = None,
         blend: int | None = None,
+        weight: float = 1.0,
+        spread: float = 0.02,
     ) -> None:
-        """A face of the person on ``axis`` (half of the one on ``blend``, if given); each its own photo by default."""
+        """A face of the person on ``axis`` (and so much of the one on ``blend``, if given); a photo each by default.
+
+        Two faces of one person have a cosine of about ``1 / (1 + 64 * spread ** 2)``.
+        """
         direction = np.zeros(DIMENSIONS)
         direction[axis] = 1.0
         if blend is not None:
-            direction[blend] = 1.0
-        self.rows.append(unit(unit(direction) + 0.02 * self.rng.standard_normal(DIMENSIONS)))
+            direction[blend] = weight
+        self.rows.append(unit(unit(direction) + spread * self.rng.standard_normal(DIMENSIONS)))
         self.labels.append(label)
         self.faces.append(
             FaceState(
@@ -89,3 +95,16 @@ class SmallEvent:
 
     def person_of(self, name: str) -> UUID | None:
         return next(face.person_id for face in self.faces if face.face_id == some_id(name))
+
+
+def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
+    """Follows merges to the person that lives on."""
+
+    def survivor(person_id: UUID) -> UUID:
+        while person_id in persons and persons[person_id].merged_into_id:
+            merged_into = persons[person_id].merged_into_id
+            assert merged_into
+            person_id = merged_into
+        return person_id
+
+    return survivor

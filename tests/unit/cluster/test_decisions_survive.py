@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid5
 
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 from functions.cluster.face_rules import group_faces
 from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
 from functions.cluster.persons import applied, person_id_from_faces, plan_persons
+from functions.cluster.same_photo import conflicting
 from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit
+from tests.unit.cluster.small_events import survivor_of
 
 EVENT_ID = UUID("0d8f6e0e-8f6c-4f0b-8c3e-2f2b6a3a7c11")
 HELD = {"linked", "invited", "ignored"}
@@ -160,27 +161,22 @@ def check_decisions(before: Organiser, placed: dict[UUID, UUID | None], held: di
         assert set(before.members(person_id)) == members, "a held person lost or gained faces"
     for face in faces.values():
         assert face.person_id is None or persons[face.person_id].status != "merged"
-    assert_one_face_per_photo(before)
+    assert_no_two_people_of_one_photo(before)
 
 
-def assert_one_face_per_photo(organiser: Organiser) -> None:
-    places: dict[tuple[UUID, UUID], list[FaceState]] = {}
+def assert_no_two_people_of_one_photo(organiser: Organiser) -> None:
+    """In no undecided person; who placed a face saw the others of its photo."""
+    members: dict[UUID, list[FaceState]] = {}
     for face in organiser.faces.values():
         if face.person_id and organiser.persons[face.person_id].status not in HELD:
-            places.setdefault((face.person_id, face.media_id), []).append(face)
-    for together in places.values():
-        assert len(together) == 1 or all(face.placed_by_human for face in together)
-
-
-def survivor_of(persons: dict[UUID, PersonState]) -> Callable[[UUID], UUID]:
-    def survivor(person_id: UUID) -> UUID:
-        while person_id in persons and persons[person_id].merged_into_id:
-            merged_into = persons[person_id].merged_into_id
-            assert merged_into
-            person_id = merged_into
-        return person_id
-
-    return survivor
+            members.setdefault(face.person_id, []).append(face)
+    for together in members.values():
+        if len({face.media_id for face in together}) == len(together):
+            continue
+        photos = np.unique([face.media_id.int % 2**62 for face in together], return_inverse=True)[1]
+        embeddings = np.stack([organiser.embeddings[face.face_id] for face in together])
+        for pair in conflicting(embeddings, photos, organiser.parameters):
+            assert any(together[row].placed_by_human for row in pair)
 
 
 @pytest.mark.parametrize(("scenario", "pack"), [("wedding", "mini"), ("crowd", "buffalo_l"), ("siblings", "mini")])

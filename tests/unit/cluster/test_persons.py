@@ -21,6 +21,13 @@ def test_an_event_without_faces_plans_nothing() -> None:
     assert plan.churn == 0.0
 
 
+def test_an_event_of_strangers_alone_has_no_persons() -> None:
+    event = SmallEvent()
+    for number in range(3):
+        event.face(str(number), number, label=-1)
+    assert event.plan().changes_nothing
+
+
 def test_each_cluster_becomes_a_person_and_noise_becomes_none() -> None:
     event = SmallEvent()
     for axis in (0, 1):
@@ -136,18 +143,30 @@ def test_two_people_whom_an_early_run_took_for_one_are_told_apart_later() -> Non
 def test_look_alikes_whom_an_early_run_took_for_one_are_told_apart_once_they_are_in_one_photo() -> None:
     event = SmallEvent()
     event.person("twins")
-    for number in range(3):
-        event.face(f"a{number}", 0, blend=2, label=0, person="twins")
-        event.face(f"b{number}", 1, blend=2, label=1, person="twins")
-    alone = event.plan(KEEPING)
+    for number in range(4):
+        event.face(f"a{number}", 0, blend=2, weight=2, spread=0.05, label=0, person="twins")
+        event.face(f"b{number}", 1, blend=2, weight=2, spread=0.05, label=1, person="twins")
+    alone = event.plan()
     assert alone.assignments == {}, "as a person that HDBSCAN breaks in two"
-    event.face("a3", 0, blend=2, label=0, photo="both")
-    event.face("b3", 1, blend=2, label=1, photo="both")
-    event.run(KEEPING)
-    of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(4)} for who in "ab")
+    event.face("a4", 0, blend=2, weight=2, spread=0.05, label=0, photo="both")
+    event.face("b4", 1, blend=2, weight=2, spread=0.05, label=1, photo="both")
+    event.run()
+    of_one, of_other = ({event.person_of(f"{who}{number}") for number in range(5)} for who in "ab")
     assert len(of_one) == len(of_other) == 1
     assert of_one.isdisjoint(of_other | {None})
     assert None not in of_other
+
+
+def test_a_photo_in_which_somebody_stands_twice_takes_nobody_apart() -> None:
+    event = SmallEvent()
+    event.person("anna")
+    for number in range(6):
+        event.face(f"a{number}", 0, spread=0.08, label=number % 2, person="anna")
+    for number in range(4):
+        event.face(f"on the strip {number}", 0, spread=0.08, label=number % 2, photo="strip")
+    event.run()
+    assert {event.person_of(f"a{number}") for number in range(6)} == {some_id("anna")}
+    assert {event.person_of(f"on the strip {number}") for number in range(4)} <= {some_id("anna"), None}
 
 
 def test_a_face_that_no_cluster_holds_stays_while_it_still_fits() -> None:
@@ -262,8 +281,10 @@ def test_a_face_is_not_suggested_to_a_person_who_is_in_its_photo() -> None:
     event.person("anna", status="linked")
     for number in range(4):
         event.face(f"a{number}", 0, label=0, person="anna", photo=f"p{number}")
-    event.face("in the mirror", 0, label=0, photo="p0")
+    event.face("a cousin", 0, blend=1, weight=1.5, label=0, photo="p0")
     assert not event.plan().suggestions
+    event.face("in the mirror", 0, label=0, photo="p1")
+    assert [suggestion.face_id for suggestion in event.plan().suggestions] == [some_id("in the mirror")]
 
 
 def test_a_pending_person_clustered_with_a_held_one_stays_and_the_merge_is_suggested() -> None:
@@ -338,22 +359,33 @@ def test_clusters_with_placed_faces_of_one_person_are_that_person() -> None:
     assert set(event.plan().assignments.values()) == {some_id("anna")}
 
 
-def test_two_faces_of_one_photo_never_come_into_one_person() -> None:
+def test_two_people_of_one_photo_never_come_into_one_person() -> None:
+    event = SmallEvent()
+    for number in range(4):
+        event.face(str(number), 0, label=0)
+    event.face("like them", 0, blend=1, label=0, photo="garden")
+    event.face("like them too", 0, blend=2, label=0, photo="garden")
+    event.run()
+    assert [event.person_of("like them"), event.person_of("like them too")].count(None) == 1
+
+
+def test_a_person_in_a_mirror_is_that_person_twice() -> None:
     event = SmallEvent()
     for number in range(4):
         event.face(str(number), 0, label=0)
     event.face("mirror 1", 0, label=0, photo="bathroom")
     event.face("mirror 2", 0, label=0, photo="bathroom")
     event.run()
-    assert [event.person_of("mirror 1"), event.person_of("mirror 2")].count(None) == 1
+    assert event.person_of("mirror 1") == event.person_of("mirror 2") == event.person_of("0") is not None
+    assert event.run().changes_nothing
 
 
-def test_unless_a_human_placed_them_so() -> None:
+def test_two_faces_of_one_photo_that_a_human_placed_so_stay_and_a_third_does_not_come() -> None:
     event = SmallEvent()
     event.person("anna")
     event.face("face", 0, label=0, person="anna", placed=True, photo="bathroom")
-    event.face("in the mirror", 0, label=0, person="anna", placed=True, photo="bathroom")
-    event.face("a third", 0, label=0, photo="bathroom")
+    event.face("a drawing of her", 1, label=0, person="anna", placed=True, photo="bathroom")
+    event.face("a third", 0, blend=2, label=0, photo="bathroom")
     assert not event.plan().assignments
 
 
@@ -404,11 +436,25 @@ def test_a_cover_whose_face_left_is_chosen_anew() -> None:
 def test_look_alikes_that_share_a_photo_are_not_suggested_for_merging() -> None:
     event = SmallEvent()
     event.person("anna")
-    event.person("her twin")
+    event.person("her cousin")
     for number in range(3):
         event.face(f"a{number}", 0, label=0, person="anna", photo=f"p{number}")
-        event.face(f"t{number}", 0, label=1, person="her twin", photo="p0" if number == 0 else None)
+        event.face(f"t{number}", 0, blend=1, label=1, person="her cousin", photo="p0" if number == 0 else None)
     assert not event.plan().merge_suggestions
+
+
+def test_twins_who_stand_side_by_side_stay_two_and_are_asked_about() -> None:
+    event = SmallEvent()
+    event.person("anna")
+    event.person("her twin")
+    for number in range(4):
+        photo = "both" if number == 3 else None
+        event.face(f"a{number}", 0, blend=2, weight=2, label=0, person="anna", photo=photo)
+        event.face(f"t{number}", 1, blend=2, weight=2, label=1, person="her twin", photo=photo)
+    plan = event.plan()
+    assert not plan.assignments
+    (question,) = plan.merge_suggestions
+    assert {question.into_person_id, question.from_person_id} == {some_id("anna"), some_id("her twin")}
 
 
 def test_halves_of_a_person_that_never_share_a_photo_are_suggested_for_merging() -> None:
@@ -441,3 +487,79 @@ def test_a_broken_chain_of_merges_leaves_its_faces_to_the_clusters() -> None:
     plan = event.plan()
     assert len(plan.new_persons) == 1
     assert set(plan.assignments.values()) == {plan.new_persons[0].person_id}
+
+
+# ---------------------------------------------------------------- put together by hand
+
+
+def two_people() -> SmallEvent:
+    """Anna and Bea, five photos each, both known."""
+    event = SmallEvent()
+    event.person("anna")
+    event.person("bea")
+    for number in range(5):
+        event.face(f"a{number}", 0, spread=0.05, label=0, person="anna")
+        event.face(f"b{number}", 1, spread=0.05, label=1, person="bea")
+    assert event.plan().changes_nothing or not event.plan().assignments
+    return event
+
+
+def move(event: SmallEvent, faces: list[str], to: str) -> None:
+    """As a human does it."""
+    moved = {some_id(name) for name in faces}
+    event.faces = [
+        replace(
+            face,
+            person_id=some_id(to),
+            placed_by_human=True,
+            rejected_person_ids=(face.rejected_person_ids | ({face.person_id} if face.person_id else set()))
+            - {some_id(to)},
+        )
+        if face.face_id in moved
+        else face
+        for face in event.faces
+    ]
+    event.persons = [
+        replace(person, touched_by_human=True) if person.person_id == some_id(to) else person
+        for person in event.persons
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_faces_moved_into_a_person_push_none_of_its_own_out(count: int) -> None:
+    event = two_people()
+    before = event.faces
+    move(event, [f"a{number}" for number in range(count)], "bea")
+    event.face("the next photo", 5, label=-1)
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}
+    assert {event.person_of(f"a{number}") for number in range(count)} == {some_id("bea")}
+    assert {event.person_of(f"a{number}") for number in range(count, 5)} <= {some_id("anna")}
+    event.faces = [*before, event.faces[-1]]  # undone
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}
+
+
+def test_a_face_of_nobody_that_is_put_into_a_person_takes_no_others_along() -> None:
+    event = two_people()
+    event.face("late", 0, spread=0.05, label=0)
+    move(event, ["late"], "bea")
+    assert not event.plan().assignments
+
+
+def test_faces_moved_into_a_person_do_not_make_its_borderline_faces_leave() -> None:
+    event = two_people()
+    event.face("half in the dark", 1, blend=7, weight=2, label=-1, person="bea")
+    assert not event.plan(KEEPING).assignments, "it fits well enough"
+    move(event, [f"a{number}" for number in range(5)], "bea")
+    assert not event.plan(KEEPING).assignments
+
+
+def test_a_person_put_together_by_hand_stays_whole_beside_many_new_faces() -> None:
+    event = two_people()
+    event.labels = [label + 2 * (number >= 5 and label == 1) for number, label in enumerate(event.labels)]
+    move(event, ["a0"], "bea")
+    for number in range(20):
+        event.face(f"n{number}", 1, spread=0.05, label=3)
+    event.run()
+    assert {event.person_of(f"b{number}") for number in range(5)} == {some_id("bea")}

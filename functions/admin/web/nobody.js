@@ -1,0 +1,58 @@
+// The tray below the grid: faces that are in no person, and why.
+
+import { get, Refusal } from "./api.js";
+import { button, el, fill } from "./dom.js";
+import { picture } from "./photo.js";
+import { t } from "./words.js";
+
+const PAGE = 60;
+
+/** Closed until somebody opens it: nobody's face is read for nothing. */
+export class FacesOfNobody {
+  constructor(app) {
+    this.app = app;
+    this.list = el("ul", { class: "tiles", "aria-label": t.nobody.title });
+    this.state = el("p", { class: "quiet-text", role: "status" });
+    this.more = button(t.loadMore, () => this.#load(this.#cursor), { look: "quiet" });
+    this.more.hidden = true;
+    this.element = el(
+      "details",
+      { class: "nobody", on: { toggle: () => this.element.open && this.#load(null) } },
+      el("summary", {}, t.nobody.title),
+      el("p", { class: "quiet-text" }, t.nobody.text),
+      this.list,
+      this.state,
+      el("div", { class: "start" }, this.more),
+    );
+  }
+
+  #cursor = null;
+  #turn = 0;
+
+  async #load(cursor) {
+    const turn = ++this.#turn;
+    this.state.textContent = t.states.loading[0];
+    try {
+      const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+      const { items, next_cursor } = await get(`/event/${this.app.eventId}/faces-of-nobody?limit=${PAGE}${after}`);
+      if (turn !== this.#turn) return;
+      if (!cursor) fill(this.list);
+      this.list.append(...items.map((face) => this.#tile(face)));
+      this.#cursor = next_cursor;
+      this.more.hidden = next_cursor === null;
+      this.state.textContent = this.list.childElementCount > 0 ? "" : t.nobody.none;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (turn === this.#turn) this.state.textContent = t.states[this.app.stateOf(error)].join(". ");
+    }
+  }
+
+  #tile(face) {
+    const reason = t.nobody.reasons[face.reason] ?? t.nobody.reasons.alone;
+    return el(
+      "li",
+      { data: { id: face.id } },
+      el("figure", {}, picture(face.thumbnail_url, { alt: t.nobody.face }), el("figcaption", { class: "quiet-text" }, reason)),
+    );
+  }
+}

@@ -1,0 +1,42 @@
+"""Which faces are too poor to found a person, and why: cluster's gate, told by admin in the tray of faces of nobody."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.calibration import ClusterConstants
+
+MIN_SIZE_PX = 20.0
+"""The shorter side of the box in pixels of the photo."""
+MAX_YAW = 75.0
+"""Degrees sideways. Five landmarks tell no more than about 70, so that this keeps out what they make no sense of."""
+MAX_PITCH = 60.0
+"""Degrees up or down."""
+
+Poor = Literal["too_small", "turned_too_far", "too_blurred", "unclear"]
+
+
+def why_poor(
+    constants: ClusterConstants,
+    *,
+    quality: float,
+    sharpness: float | None,
+    yaw: float | None,
+    pitch: float | None,
+    size_px: float,
+) -> Poor | None:
+    """What keeps a face from founding a person; None when nothing does. What was not measured passes.
+
+    ``quality`` is the detector's confidence in [0, 1], ``sharpness`` detect's measure, angles in degrees; the limits of
+    quality and sharpness are the pack's ``constants``.
+    """
+    if size_px < MIN_SIZE_PX:
+        return "too_small"
+    if (yaw is not None and abs(yaw) > MAX_YAW) or (pitch is not None and abs(pitch) > MAX_PITCH):
+        return "turned_too_far"
+    least = constants.seed_min_sharpness
+    if least is not None and sharpness is not None and sharpness < least:
+        return "too_blurred"
+    if constants.seed_min_quality is not None and quality < constants.seed_min_quality:
+        return "unclear"
+    return None
