@@ -142,6 +142,8 @@ PURE = [
     "shared/decode.py",
     "functions/detect/quality.py",
     "functions/detect/redetection.py",
+    "functions/cluster/same_photo.py",
+    "shared/calibration.py",
     "shared/sniff.py",
     "shared/contracts.py",
     "shared/errors.py",

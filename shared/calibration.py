@@ -1,0 +1,224 @@
+"""The constants that belong to a model pack: what a cosine means differs from one embedder to the next.
+
+One place for all of them, as cluster groups by them and admin compares by them. Each section says where its numbers
+come from. :func:`read_calibration` reads constants that were measured elsewhere, from JSON in this format (the
+environment variable ``FACE_CALIBRATION`` holds the JSON itself)::
+
+    {
+      "version": 1,
+      "packs": {
+        "buffalo_l": {
+          "cluster": {"source": "400 photos of our club, 2026-11", "measured": true,
+                      "max_distance": 0.6, "apart_similarity": 0.25, ... every field of ClusterConstants},
+          "search": {"source": ..., "measured": true, "likely": 0.45, "possible": 0.3},
+          "across_events": {"source": ..., "measured": true, "similarity": 0.5, "margin": 0.1}
+        }
+      }
+    }
+
+A pack is named as in ``FACE_PACK``, or by the whole model id that is stored with embeddings (``mini/mobilefacenet-192@
+091d3cf2``), which goes before the name. ``cluster`` must be there and whole; ``search`` and ``across_events`` may be
+absent. ``null`` switches a rule off where the field allows it. An unknown field, a missing one and a number out of
+range are errors that say where. What the file does not name keeps the constants below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+"""A cosine."""
+Distance = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
+"""A cosine distance."""
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A detector's confidence."""
+Difference = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+"""Between two cosines."""
+Measure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+MOST_PROBLEMS = 5
+"""How many problems an error names."""
+
+
+class _Constants(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Section(_Constants):
+    source: Annotated[str, Field(min_length=1, max_length=500)]
+    """Where the numbers come from, for whoever reads a run's report."""
+    measured: bool
+    """Whether they were measured on real photos with this pack."""
+
+
+class ClusterConstants(_Section):
+    """What the face rules of cluster ask; ``functions.cluster.parameters`` describes each field. None is "off"."""
+
+    seed_min_quality: Score | None
+    seed_min_sharpness: Measure | None
+    max_distance: Distance | None
+    apart_similarity: Similarity | None
+    conflict_similarity: Similarity | None
+    same_face_similarity: Similarity | None
+    pair_similarity: Similarity | None
+    join_similarity: Similarity | None
+    join_evidence: Difference
+    join_margin: Difference
+    keep_similarity: Similarity
+    fragment_similarity: Similarity
+    suggestion_similarity: Similarity
+    merge_similarity: Similarity
+
+
+class SearchConstants(_Section):
+    """How a search by a face words its answers: cosines from which a face is likely, or possibly, that person."""
+
+    likely: Similarity
+    possible: Similarity
+
+
+class AcrossEventsConstants(_Section):
+    """When a face of one event is proposed as a person known from another: the cosine, and the lead over the next."""
+
+    similarity: Similarity
+    margin: Difference
+
+
+class PackConstants(_Constants):
+    """All constants of one pack."""
+
+    cluster: ClusterConstants
+    search: SearchConstants | None = None
+    across_events: AcrossEventsConstants | None = None
+
+
+def _only_an_integer(value: object) -> object:
+    """Refuse what only equals 1: ``true`` and ``1.0`` are no version."""
+    if type(value) is not int:
+        raise ValueError("a version is an integer")
+    return value
+
+
+class Calibration(_Constants):
+    """Constants by the name of a pack or by a model id."""
+
+    version: Annotated[Literal[1], BeforeValidator(_only_an_integer)]
+    packs: Annotated[Mapping[Annotated[str, Field(pattern=r"^\S+$")], PackConstants], Field(min_length=1)]
+
+
+class CalibrationError(ValueError):
+    """The calibration cannot be used; the message says where it is wrong."""
+
+
+def read_calibration(text: str) -> Calibration:
+    """A calibration from its JSON.
+
+    Raises:
+        CalibrationError: no JSON, another version, a missing, unknown or mistyped field, a number out of range.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        message = f"not JSON: {error}"
+        raise CalibrationError(message) from None
+    try:
+        # From JSON again, as strict models take no list for a tuple; and a file may say 1 where 1.0 is meant.
+        return Calibration.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        said = [f"{'.'.join(str(part) for part in one['loc']) or 'all of it'}: {one['msg']}" for one in problems]
+        more = f" (and {len(said) - MOST_PROBLEMS} more)" if len(said) > MOST_PROBLEMS else ""
+        raise CalibrationError("; ".join(said[:MOST_PROBLEMS]) + more) from None
+
+
+def constants_of(pack: str | None, calibration: Calibration | None = None) -> PackConstants:
+    """The constants of a pack, given as its name or as the model id that is stored with embeddings.
+
+    ``calibration`` goes before what is built in. A variant (``buffalo_l-int8``, ``mini-mirrored``) whose own constants
+    are not known has its pack's, and an unknown pack those of :data:`UNKNOWN_PACK`; their ``source`` says so, and they
+    count as not measured.
+    """
+    known = calibration.packs if calibration else {}
+    for name in _from_special_to_general(pack or ""):
+        found = known.get(name) or BUILT_IN.get(name)
+        if found:
+            is_own = name in (pack, _pack_name(pack or ""))
+            return found if is_own else _borrowed(found, f"{_pack_name(pack or '')} has none of its own")
+    return _borrowed(UNKNOWN_PACK, f"the pack {_pack_name(pack)} is not known" if pack else "no pack is known")
+
+
+def _pack_name(pack: str) -> str:
+    """The pack's name in a model id: what comes before the slash."""
+    return pack.partition("/")[0]
+
+
+def _from_special_to_general(pack: str) -> Iterator[str]:
+    """The names under which constants of a pack may stand: the whole id, the name, the name without its suffixes."""
+    yield pack
+    name = _pack_name(pack)
+    while name:
+        yield name
+        name = name.rpartition("-")[0]
+
+
+def _borrowed(constants: PackConstants, reason: str) -> PackConstants:
+    sections = (constants.cluster, constants.search, constants.across_events)
+    cluster, search, across_events = (
+        one and one.model_copy(update={"source": f"{one.source} ({reason})", "measured": False}) for one in sections
+    )
+    return constants.model_copy(update={"cluster": cluster, "search": search, "across_events": across_events})
+
+
+_ARCFACE = ClusterConstants(
+    source="published and simulated statistics of ArcFace: not measured on photos",
+    measured=False,
+    seed_min_quality=None,
+    seed_min_sharpness=6.0,
+    max_distance=0.62,
+    apart_similarity=0.25,
+    conflict_similarity=0.4,
+    same_face_similarity=0.7,
+    pair_similarity=0.5,
+    join_similarity=0.35,
+    join_evidence=0.2,
+    join_margin=0.05,
+    keep_similarity=0.3,
+    fragment_similarity=0.45,
+    suggestion_similarity=0.35,
+    merge_similarity=0.5,
+)
+UNKNOWN_PACK = PackConstants(cluster=_ARCFACE)
+"""For a pack of which nothing is known: embedders of today are trained like ArcFace."""
+
+BUILT_IN: Mapping[str, PackConstants] = MappingProxyType(
+    {
+        "mini": PackConstants(
+            cluster=ClusterConstants(
+                source="884 labelled faces of 55 people on photos of sports, films and groups",
+                measured=True,
+                seed_min_quality=0.8,
+                seed_min_sharpness=15.0,
+                max_distance=0.45,
+                apart_similarity=0.35,
+                conflict_similarity=0.35,
+                same_face_similarity=0.7,
+                pair_similarity=0.55,
+                join_similarity=0.5,
+                join_evidence=0.2,
+                join_margin=0.05,
+                keep_similarity=0.3,
+                fragment_similarity=0.6,
+                suggestion_similarity=0.35,
+                merge_similarity=0.5,
+            ),
+        ),
+        "buffalo_l": PackConstants(cluster=_ARCFACE),
+        "auraface": PackConstants(cluster=_ARCFACE),
+    }
+)
+"""Constants by pack (``functions/detect/pack_list.py``); docs/clustering.md says how they were chosen."""
