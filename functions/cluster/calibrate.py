@@ -1,6 +1,6 @@
 """Measure a model pack on labelled photos of your own, and write the constants that FACE_CALIBRATION takes.
 
-    python -m functions.cluster.calibrate FOLDER [--pack mini] [--out calibration.json]
+    python -m functions.cluster.calibrate FOLDER [--pack mini] [--mirrored] [--out calibration.json]
 
 FOLDER holds a folder for each person with photos of that person; other people may be in them. Embeds every face (with
 detect's own command, in memory), prints how alike the faces of one person and of strangers are, proposes constants,
@@ -45,13 +45,14 @@ class CannotEmbed(RuntimeError):
     """Detect's command failed; it has said why."""
 
 
-def embedded(folder: Path, pack: str) -> bytes:
+def embedded(folder: Path, pack: str, *, mirrored: bool) -> bytes:
     """The archive that ``functions.detect.embed_folder`` writes, made in a process of its own.
 
     Raises:
         CannotEmbed: it ended with an error, which it has printed.
     """
     command = [sys.executable, "-m", "functions.detect.embed_folder", str(folder), "--pack", pack]
+    command += ["--mirrored"] if mirrored else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603 - this Python, our own module
     if done.returncode:
         raise CannotEmbed
@@ -143,11 +144,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="a folder for each person, photos of that person within")
     parser.add_argument("--pack", default=os.environ.get("FACE_PACK", "mini"), help="the model pack (FACE_PACK)")
+    parser.add_argument("--mirrored", action="store_true", help="embed each face together with its mirror image")
     parser.add_argument("--out", type=Path, default=None, help="the file to write; default calibration-PACK.json")
     parser.add_argument("--source", default=None, help="what the photos were, for whoever reads a run's report")
     options = parser.parse_args(arguments)
     try:
-        faces, people, model = read_faces(embedded(options.folder, options.pack))
+        faces, people, model = read_faces(embedded(options.folder, options.pack, mirrored=options.mirrored))
         likeness = likeness_of(faces)
     except CannotEmbed:
         return 1

@@ -78,11 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m functions.detect.embed_folder", description="Embed the faces of labelled photos."
     )
     parser.add_argument("folder", type=Path, help="a folder for each person, photos of that person within")
+    parser.add_argument("--mirrored", action="store_true", help="as with FACE_MIRRORED")
     parser.add_argument("--pack", choices=sorted(packs.PACKS), default=os.environ.get("FACE_PACK", "mini"))
     options = parser.parse_args(arguments)
     try:
-        pack = packs.find(options.pack)
-        engine = Engine(packs.verify(pack), threads=len(os.sched_getaffinity(0)))
+        pack = packs.find(options.pack, mirrored=options.mirrored)
+        engine = Engine(packs.verify(pack), threads=len(os.sched_getaffinity(0)), mirrored=pack.mirrored)
     except packs.PackError as error:
         _say_on_stderr(f"error: {error}")
         return 1

@@ -82,7 +82,8 @@ class PackFile:
 class Pack:
     """A detector and an embedder that were chosen for each other.
 
-    `embedding_width` is what the network computes; stored embeddings have 512 values, zero-padded.
+    `embedding_width` is what the network computes; stored embeddings have 512 values, zero-padded. `mirrored` embeds
+    every face together with its mirror image (the sum of both, as ArcFace's authors evaluate it).
     `notice` is one or two sentences on what the licences allow, to be logged whenever the pack is loaded.
     """
 
@@ -92,15 +93,18 @@ class Pack:
     embedding_width: int
     licence: str
     notice: str
+    mirrored: bool = False
 
     @property
     def model_id(self) -> str:
         """The name stored beside each embedding. Embeddings with different names are never compared.
 
         It changes with the embedder's bytes and not with the detector's: a better detector gives embeddings
-        that can still be compared.
+        that can still be compared. Mirrored embeddings are another model's.
         """
-        return f"{self.name}/{self.embedder_name}@{self.file('embedder').sha256[:8]}"
+        return (
+            f"{self.name}{'-mirrored' if self.mirrored else ''}/{self.embedder_name}@{self.file('embedder').sha256[:8]}"
+        )
 
     def file(self, role: Role) -> PackFile:
         """Return the pack's file for a role."""
