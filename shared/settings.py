@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.calibration import Calibration, read_calibration
 from shared.errors import SettingsError
+
+
+def _calibration(value: object) -> object:
+    if isinstance(value, str):
+        return read_calibration(value) if value.strip() else None
+    return value
+
+
+FaceCalibration = Annotated[Calibration | None, NoDecode, BeforeValidator(_calibration)]
+"""Constants of model packs, as JSON (:mod:`shared.calibration`); empty for those that are built in."""
 
 BucketName = Annotated[str, Field(min_length=3, max_length=222)]
 

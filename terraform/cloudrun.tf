@@ -10,6 +10,8 @@ locals {
     LOG_LEVEL            = var.log_level
   }
 
+  face_calibration = var.face_calibration == null ? null : jsonencode(var.face_calibration)
+
   # Every variable that a function's settings read, but for the secrets; null leaves one out. What is part of the image
   # (the model pack) is set there. A test compares with the settings' own classes.
   variables = {
@@ -49,6 +51,7 @@ locals {
       CLUSTER_PAIRS             = var.cluster.cluster_pairs
       CLUSTER_SELECTION_EPSILON = var.cluster.cluster_selection_epsilon
       DASK_SCHEDULER_ADDRESS    = var.cluster.dask_scheduler_address
+      FACE_CALIBRATION          = local.face_calibration
     })
     detect = merge(local.common_variables, {
       DERIVED_BUCKET      = google_storage_bucket.derived.name

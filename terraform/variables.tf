@@ -63,13 +63,13 @@ variable "callback" {
 }
 
 variable "cluster" {
-  description = "Settings of cluster. A face rule set to off is left out; dask_scheduler_address spreads large events."
+  description = "Settings of cluster. What is not set of the face rules is the model pack's, and off leaves one out; dask_scheduler_address spreads large events."
   type = object({
-    cluster_join_similarity   = optional(string, "0.35")
-    cluster_max_distance      = optional(string, "0.62")
+    cluster_join_similarity   = optional(string)
+    cluster_max_distance      = optional(string)
     cluster_min_cluster_size  = optional(number, 3)
     cluster_min_samples       = optional(number, 2)
-    cluster_pairs             = optional(string, "0.5")
+    cluster_pairs             = optional(string)
     cluster_selection_epsilon = optional(number, 0.4)
     dask_scheduler_address    = optional(string)
   })
@@ -127,6 +127,22 @@ variable "detect" {
   })
   default  = {}
   nullable = false
+}
+
+variable "face_calibration" {
+  description = "Constants of model packs measured on photos of your own, the content of the file (docs/clustering.md); without it those that are built in."
+  type        = any
+  default     = null
+
+  validation {
+    condition     = var.face_calibration == null || try(var.face_calibration.version == 1 && length(var.face_calibration.packs) > 0, false)
+    error_message = "face_calibration must be the content of a calibration file: an object with version 1 and packs."
+  }
+
+  validation {
+    condition     = length(jsonencode(var.face_calibration)) < 24000
+    error_message = "face_calibration must be below 24,000 characters: Cloud Run takes 32 KiB for all variables of a container."
+  }
 }
 
 variable "gpu" {

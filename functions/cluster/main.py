@@ -24,7 +24,7 @@ def service() -> Service:
     configure_logging("cluster", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project))
-    run = ClusterRun(database, outbox, settings.parameters(), workers_at(settings.dask_scheduler_address))
+    run = ClusterRun(database, outbox, settings.parameters, workers_at(settings.dask_scheduler_address))
 
     def requested(delivery: Delivery) -> None:
         run.requested(ClusterRequested.parse(delivery.data, delivery.attributes))

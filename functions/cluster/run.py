@@ -7,12 +7,13 @@ people decided something meanwhile and, if so, plans again on what they said.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from uuid import UUID
 
 from functions.cluster import store
 from functions.cluster.face_rules import Grouping, group_faces
-from functions.cluster.parameters import ClusterParameters
+from functions.cluster.parameters import ClusterParameters, parameters_of
 from functions.cluster.persons import person_id_from_faces, plan_persons
 from functions.cluster.silhouette import sampled_silhouette
 from functions.cluster.states import Plan
@@ -31,11 +32,16 @@ class ClusterRun:
     """The use case behind ``cluster-requests``."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, parameters: ClusterParameters, workers: Workers = threads
+        self,
+        database: Database,
+        outbox: Outbox,
+        parameters_of_pack: Callable[[str | None], ClusterParameters] = parameters_of,
+        workers: Workers = threads,
     ) -> None:
+        """``parameters_of_pack`` gives the parameters for the model id that is stored with the event's embeddings."""
         self._database = database
         self._outbox = outbox
-        self._parameters = parameters
+        self._parameters_of_pack = parameters_of_pack
         self._workers = workers
 
     def requested(self, message: ClusterRequested) -> None:
@@ -79,9 +85,10 @@ class ClusterRun:
                 raise Retryable(busy)
             started = time.perf_counter()
             event = store.load(connection, message.event_id)
+            parameters = self._parameters_of_pack(event.embedding_model)
             loaded = time.perf_counter()
             with self._workers() as runner:
-                grouping = group_faces(event.embeddings, event.faces, self._parameters, runner=runner)
+                grouping = group_faces(event.embeddings, event.faces, parameters, runner=runner)
             grouped = time.perf_counter()
             separation = sampled_silhouette(event.embeddings, grouping.labels)
             measured = time.perf_counter()
@@ -89,7 +96,7 @@ class ClusterRun:
             job = self._lock_for_writing(connection, message)
             if job is None:
                 return
-            plan = self._plan(connection, message.event_id, event, grouping)
+            plan = self._plan(connection, message.event_id, event, grouping, parameters)
             planned = time.perf_counter()
             store.write_plan(connection, message.event_id, plan)
             written = time.perf_counter()
@@ -110,7 +117,7 @@ class ClusterRun:
                 churn=plan.moved_faces,
                 suggestions=len(plan.suggestions) + len(plan.merge_suggestions),
                 milliseconds=milliseconds,
-                parameters=asdict(self._parameters),
+                parameters=asdict(parameters),
                 embedding_model=event.embedding_model,
             )
             persons = store.write_report(connection, job, message.event_id, report)
@@ -138,7 +145,14 @@ class ClusterRun:
             return None
         return job
 
-    def _plan(self, connection: Connection, event_id: UUID, event: EventFaces, grouping: Grouping) -> Plan:
+    def _plan(
+        self,
+        connection: Connection,
+        event_id: UUID,
+        event: EventFaces,
+        grouping: Grouping,
+        parameters: ClusterParameters,
+    ) -> Plan:
         """Plan on the faces, persons and decisions as they are now: none of them changes until the end."""
         store.lock_decisions(connection, event_id)
         faces, persons = store.load_states(connection, event_id)
@@ -151,5 +165,5 @@ class ClusterRun:
             persons,
             grouping.labels[rows],
             new_id=person_id_from_faces(event_id),
-            parameters=self._parameters,
+            parameters=parameters,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.calibration import BUILT_IN, Calibration
+
 _DIGEST = "sha256:" + "0123456789abcdef" * 4
 IMAGES = {
     name: f"europe-west1-docker.pkg.dev/a-project/trombi/{name}@{_DIGEST}"
@@ -56,10 +58,16 @@ def complete() -> Configuration:
         "alert_emails": ["ops@example.org", "boss@example.org"],
         "billing_account": "012345-6789AB-CDEF01",
         "callback": {"cluster_every": 30},
-        "cluster": {"cluster_pairs": "off", "dask_scheduler_address": "tcp://10.9.0.2:8786"},
+        "cluster": {
+            "cluster_join_similarity": "0.4",
+            "cluster_max_distance": "0.6",
+            "cluster_pairs": "off",
+            "dask_scheduler_address": "tcp://10.9.0.2:8786",
+        },
         "database": {"external": True},
         "deletion_protection": False,
         "detect": {"face_threads": 2},
+        "face_calibration": Calibration(version=1, packs=dict(BUILT_IN)).model_dump(mode="json"),
         "images": IMAGES,
         "labels": {"cost-centre": "events"},
         "log_level": "DEBUG",

@@ -12,7 +12,6 @@ from psycopg import sql
 
 from functions.admin import decisions
 from functions.admin.decisions import Invitation
-from functions.cluster.parameters import ClusterParameters
 from functions.cluster.run import ClusterRun
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
@@ -64,7 +63,7 @@ class Review:
     def cluster(self) -> None:
         """Cluster the event once more."""
         job_id = arrange.cluster_job(self.connection, self.event_id)
-        run = ClusterRun(self.database, Outbox(self.database, RecordingPublisher()), ClusterParameters())
+        run = ClusterRun(self.database, Outbox(self.database, RecordingPublisher()))
         run.requested(ClusterRequested(job_id=job_id, run=1, event_id=self.event_id))
 
     def arrive(self, person: int, count: int, seed: int) -> list[UUID]:

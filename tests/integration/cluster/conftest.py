@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from functions.cluster.parameters import ClusterParameters
 from functions.cluster.run import ClusterRun
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
@@ -27,7 +26,7 @@ class Clustering:
     bus: RecordingPublisher = field(default_factory=RecordingPublisher)
 
     def run(self) -> ClusterRun:
-        return ClusterRun(self.database, Outbox(self.database, self.bus), ClusterParameters())
+        return ClusterRun(self.database, Outbox(self.database, self.bus))
 
     def request(self, event_id: UUID) -> ClusterRequested:
         """A new job of the event, and its message."""

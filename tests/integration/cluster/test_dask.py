@@ -11,7 +11,6 @@ from distributed import LocalCluster
 
 from functions.cluster.block_runner import Pair
 from functions.cluster.dask_runner import DaskRunner, OnDemand, connected
-from functions.cluster.parameters import ClusterParameters
 from functions.cluster.run import ClusterRun
 from functions.cluster.spanning_tree import ALL_PAIRS, minimum_spanning_tree
 from functions.cluster.workers import workers_at
@@ -64,7 +63,7 @@ def test_a_run_on_two_workers_writes_the_persons_that_a_run_on_threads_writes(
     monkeypatch.setattr(OnDemand, "run", noting_run)
     outbox = Outbox(clustering.database, clustering.bus)
     message = clustering.request(event_id)
-    ClusterRun(clustering.database, outbox, ClusterParameters(), workers_at(scheduler_address)).requested(message)
+    ClusterRun(clustering.database, outbox, workers=workers_at(scheduler_address)).requested(message)
     assert tasks, "no task went to the workers"
     assert clustering.persons(event_id) == on_threads
 
@@ -77,7 +76,7 @@ def test_a_run_whose_workers_are_away_is_tried_again_and_its_job_says_why(
     outbox = Outbox(clustering.database, clustering.bus)
     message = clustering.request(event_id)
     # Port 9 is "discard": nobody listens there.
-    run = ClusterRun(clustering.database, outbox, ClusterParameters(), workers_at("tcp://127.0.0.1:9"))
+    run = ClusterRun(clustering.database, outbox, workers=workers_at("tcp://127.0.0.1:9"))
     with pytest.raises(Retryable, match="DASK_SCHEDULER_ADDRESS"):
         run.requested(message)
     job = job_row(clustering.connection, message.job_id)
@@ -89,7 +88,7 @@ def test_a_run_whose_workers_are_away_is_tried_again_and_its_job_says_why(
 def test_a_small_event_needs_no_worker(clustering: Clustering) -> None:
     event_id = insert_event(clustering.connection, simulate(Scenario(faces=60), 3))
     outbox = Outbox(clustering.database, clustering.bus)
-    ClusterRun(clustering.database, outbox, ClusterParameters(), workers_at("tcp://127.0.0.1:9")).requested(
+    ClusterRun(clustering.database, outbox, workers=workers_at("tcp://127.0.0.1:9")).requested(
         clustering.request(event_id)
     )
     assert clustering.persons(event_id) != {}

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from functions.admin.settings import AdminSettings
 from functions.callback.settings import CallbackSettings
+from functions.cluster.parameters import parameters_of
 from functions.cluster.settings import ClusterSettings
 from functions.detect.settings import DetectSettings
+from shared.calibration import BUILT_IN, Calibration, PackConstants
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -73,6 +75,8 @@ def test_every_missing_variable_is_named_at_once(
         (ClusterSettings, "CLUSTER_MAX_DISTANCE", "0"),
         (ClusterSettings, "CLUSTER_JOIN_SIMILARITY", "1.1"),
         (ClusterSettings, "CLUSTER_PAIRS", "on"),
+        (ClusterSettings, "FACE_CALIBRATION", "constants.json"),
+        (ClusterSettings, "FACE_CALIBRATION", '{"version": 2, "packs": {}}'),
         (CallbackSettings, "DERIVED_BUCKET", "x"),
         (CallbackSettings, "CLUSTER_EVERY", "0"),
         (CallbackSettings, "CLUSTER_MAX_WAIT", "-1"),
@@ -109,14 +113,43 @@ def test_the_debounce_reads_the_documented_defaults() -> None:
 
 
 def test_the_clustering_reads_the_documented_defaults() -> None:
-    parameters = ClusterSettings.from_environment().parameters()
-    assert (parameters.min_cluster_size, parameters.min_samples, parameters.cluster_selection_epsilon) == (3, 2, 0.4)
+    for pack in (None, "mini", "buffalo_l"):
+        parameters = ClusterSettings.from_environment().parameters(pack)
+        assert (parameters.min_cluster_size, parameters.min_samples, parameters.cluster_selection_epsilon) == (
+            3,
+            2,
+            0.4,
+        )
+        assert parameters == parameters_of(pack)
+
+
+def test_single_constants_go_before_those_of_the_pack_and_the_source_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER_PAIRS", "0.61")
+    parameters = ClusterSettings.from_environment().parameters("mini")
+    assert parameters.pair_similarity == 0.61
+    assert parameters.join_similarity == parameters_of("mini").join_similarity
+    assert parameters.source == f"{parameters_of('mini').source}; CLUSTER_PAIRS as set"
+
+
+def test_a_calibration_goes_before_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = BUILT_IN["mini"].cluster.model_copy(update={"source": "our club", "pair_similarity": 0.58})
+    given = Calibration(version=1, packs={"buffalo_l": PackConstants(cluster=measured)})
+    monkeypatch.setenv("FACE_CALIBRATION", given.model_dump_json())
+    settings = ClusterSettings.from_environment()
+    assert settings.parameters("buffalo_l/w600k_r50@4c06341c").pair_similarity == 0.58
+    assert settings.parameters("buffalo_l/w600k_r50@4c06341c").source == "our club"
+    assert settings.parameters("mini") == parameters_of("mini")
+
+
+def test_an_empty_calibration_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE_CALIBRATION", " ")
+    assert ClusterSettings.from_environment().face_calibration is None
 
 
 def test_a_face_rule_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLUSTER_MAX_DISTANCE", "CLUSTER_JOIN_SIMILARITY", "CLUSTER_PAIRS"):
         monkeypatch.setenv(name, "Off")
-    parameters = ClusterSettings.from_environment().parameters()
+    parameters = ClusterSettings.from_environment().parameters("mini")
     assert (parameters.max_distance, parameters.join_similarity, parameters.pair_similarity) == (None, None, None)
 
 
