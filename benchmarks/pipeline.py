@@ -72,11 +72,12 @@ class _Nobody:
 def _worker(threads: int) -> None:
     """Detect what standard input names, a message a line; say when the first is done, and in the end the memory."""
     settings = DetectSettings.from_environment()
-    pack = packs.find(settings.face_pack)
+    pack = packs.find(settings.face_pack, mirrored=settings.face_mirrored)
     engine = Engine(
         packs.verify(pack, settings.face_model_dir),
         threads=len(os.sched_getaffinity(0)),
         photos_at_once=settings.face_photos_at_once,
+        mirrored=pack.mirrored,
     )
     database = Database(settings.database_url)
     objects = CloudStorage(_PROJECT)
@@ -187,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
     parser.add_argument("--photos", type=int, default=500, help="how many (default: %(default)s)")
     parser.add_argument("--pack", default=os.environ.get("FACE_PACK", "mini"), help="default: %(default)s")
+    parser.add_argument("--mirrored", action="store_true", help="embed every face together with its mirror image")
     parser.add_argument("--threads", type=int, default=2, help="photos in work at once (default: %(default)s)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -208,6 +210,7 @@ def main() -> None:
             # Nobody pushes here: each of the worker's threads has its place.
             "FACE_PHOTOS_WAITING": str(arguments.threads),
             "FACE_PACK": arguments.pack,
+            "FACE_MIRRORED": str(arguments.mirrored),
             "FACE_MODEL_DIR": str(packs.model_root()),
         }
         with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
@@ -229,7 +232,8 @@ def _print(
     cores = len(os.sched_getaffinity(0))
     seconds = told[_DONE] - told[_FIRST]
     print(f"\nmachine        {cores} cores, {_cpu()}, load {os.getloadavg()[0]:.1f}")
-    print(f"pack           {arguments.pack}, {arguments.threads} photos in work at once")
+    pack = f"{arguments.pack}{' mirrored' if arguments.mirrored else ''}"
+    print(f"pack           {pack}, {arguments.threads} photos in work at once")
     print(f"photos         {counted['photos']}, every {_LARGE_EVERY}th of 12 megapixels; {counted['faces']} faces")
     print(f"speed          {(arguments.photos - 1) / seconds:.1f} images/s")
     print(f"cold start     {told[_FIRST]:.1f} s from the start of the process to the first face")

@@ -62,6 +62,7 @@ locals {
     })
     detect = merge(local.common_variables, local.photo_variables, {
       DERIVED_BUCKET      = google_storage_bucket.derived.name
+      FACE_MIRRORED       = var.detect.face_mirrored
       FACE_PATIENCE       = var.detect.face_patience
       FACE_PHOTOS_AT_ONCE = var.detect.face_photos_at_once
       FACE_PHOTOS_WAITING = var.detect.face_photos_waiting

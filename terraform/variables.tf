@@ -117,6 +117,7 @@ variable "deletion_protection" {
 variable "detect" {
   description = "Settings of detect; those of photos are admin's too. The model pack is part of the image."
   type = object({
+    face_mirrored       = optional(bool, false)
     face_patience       = optional(number, 60)
     face_photos_at_once = optional(number, 2)
     face_photos_waiting = optional(number, 2)

@@ -104,15 +104,18 @@ class Engine:
         threads: int,
         photos_at_once: int = 1,
         det_threshold: float = 0.5,
+        mirrored: bool = False,
         providers: Sequence[str] | None = None,
     ) -> None:
         """Load the detector and the embedder in `pack_dir`, which must have been verified, and warm them up.
 
         `threads` are shared by `photos_at_once`: two photos on a thread each take less time than one after the
-        other on two, for much of the work is not done by several threads. `providers` are onnxruntime's, by
+        other on two, for much of the work is not done by several threads. `mirrored` embeds each face together with its
+        mirror image. `providers` are onnxruntime's, by
         default CUDA when this onnxruntime has it, then the CPU. Raises ValueError when the folder does not hold
         a pack.
         """
+        self._mirrored = mirrored
         runs_at_once = max(1, min(photos_at_once, threads))
         options = _session_options(threads // runs_at_once)
         used = list(providers or _available_providers())
@@ -205,14 +208,20 @@ class Engine:
         if not crops:
             return np.zeros((0, EMBEDDING_SIZE), dtype=np.float32), np.zeros(0, dtype=np.bool_)
         blue_first = [crop[..., ::-1] for crop in crops]
+        raw = self._computed(blue_first)
+        if self._mirrored:
+            raw = raw + self._computed([crop[:, ::-1] for crop in blue_first])
+        return normalised(raw)
+
+    def _computed(self, blue_first: list[Pixels]) -> Floats:
+        """What the embedder says of aligned crops: float32[n, k], of any norm."""
         with self._turns:
-            raw = np.concatenate(
+            return np.concatenate(
                 [
                     self._recogniser.get_feat(blue_first[start : start + MAX_EMBEDDING_BATCH])
                     for start in range(0, len(blue_first), MAX_EMBEDDING_BATCH)
                 ]
             )
-        return normalised(raw)
 
 
 def normalised(raw: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -26,13 +26,14 @@ def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = DetectSettings.from_environment()
     configure_logging("detect", settings.log_level)
-    pack = packs.find(settings.face_pack)
+    pack = packs.find(settings.face_pack, mirrored=settings.face_mirrored)
     directory = packs.verify(pack, settings.face_model_dir)
     logger().info("model pack", pack=pack.name, model=pack.model_id, licence=pack.licence, notice=pack.notice)
     engine = Engine(
         directory,
         threads=settings.face_threads or len(os.sched_getaffinity(0)),
         photos_at_once=settings.face_photos_at_once,
+        mirrored=pack.mirrored,
     )
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     objects = CloudStorage(settings.google_cloud_project)

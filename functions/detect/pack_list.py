@@ -8,6 +8,9 @@ from typing import Literal
 Role = Literal["detector", "embedder"]
 
 
+_MIRRORED = "-mirrored"
+
+
 class PackError(Exception):
     """A pack is missing, wrong, or cannot be fetched; the message says what to do about it."""
 
@@ -82,7 +85,8 @@ class PackFile:
 class Pack:
     """A detector and an embedder that were chosen for each other.
 
-    `embedding_width` is what the network computes; stored embeddings have 512 values, zero-padded.
+    `embedding_width` is what the network computes; stored embeddings have 512 values, zero-padded. `mirrored` embeds
+    every face together with its mirror image (the sum of both, as ArcFace's authors evaluate it).
     `notice` is one or two sentences on what the licences allow, to be logged whenever the pack is loaded.
     `same_face` is the cosine from which faces in the same place of two versions of a photo are one face: far above
     what strangers, brothers and sisters reach, and below what an edit of one photo leaves.
@@ -95,15 +99,18 @@ class Pack:
     licence: str
     notice: str
     same_face: float
+    mirrored: bool = False
 
     @property
     def model_id(self) -> str:
         """The name stored beside each embedding. Embeddings with different names are never compared.
 
         It changes with the embedder's bytes and not with the detector's: a better detector gives embeddings
-        that can still be compared.
+        that can still be compared. Mirrored embeddings are another model's.
         """
-        return f"{self.name}/{self.embedder_name}@{self.file('embedder').sha256[:8]}"
+        return (
+            f"{self.name}{_MIRRORED if self.mirrored else ''}/{self.embedder_name}@{self.file('embedder').sha256[:8]}"
+        )
 
     def file(self, role: Role) -> PackFile:
         """Return the pack's file for a role."""
@@ -219,6 +226,9 @@ PACKS: Mapping[str, Pack] = MappingProxyType({pack.name: pack for pack in (BUFFA
 
 
 def same_face_of(model_id: str) -> float:
-    """Return `Pack.same_face` of the pack that a model id names; the strictest of all for one that is not listed."""
-    pack = PACKS.get(model_id.split("/", maxsplit=1)[0])
+    """Return `Pack.same_face` of the pack that a model id names; the strictest of all for one that is not listed.
+
+    Mirrored embeddings of one face are no less alike than plain ones.
+    """
+    pack = PACKS.get(model_id.split("/", maxsplit=1)[0].removesuffix(_MIRRORED))
     return pack.same_face if pack else max(listed.same_face for listed in PACKS.values())

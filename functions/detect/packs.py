@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from functions.detect.pack_list import (
@@ -50,12 +51,12 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _LEFTOVER_SECONDS = 3600
 
 
-def find(name: str) -> Pack:
-    """Return the pack of that name. PackError when there is none."""
+def find(name: str, *, mirrored: bool = False) -> Pack:
+    """Return the pack of that name, with the option FACE_MIRRORED. PackError when there is none."""
     if name not in PACKS:
         message = f"there is no model pack called {name!r}: choose one of {', '.join(sorted(PACKS))} (FACE_PACK)"
         raise PackError(message)
-    return PACKS[name]
+    return replace(PACKS[name], mirrored=mirrored)
 
 
 def model_root() -> Path:

@@ -17,6 +17,8 @@ class DetectSettings(PhotoSettings):
     photos_bucket: BucketName
     derived_bucket: BucketName
     face_pack: Literal["buffalo_l", "auraface", "mini"] = "buffalo_l"
+    # Every face is embedded together with its mirror image: another model by name, never mixed with the plain one.
+    face_mirrored: bool = False
     # Folder that holds models/{pack}/*.onnx; in the image the pack is baked in here.
     face_model_dir: Path = Path(".trombi")
     face_threads: Annotated[int, Field(ge=0, le=256, description="0: one per core")] = 0

@@ -378,7 +378,10 @@ def defaults_are_those_of_the_settings(applied: Applied, given: Given) -> Proble
             untouched = not given.is_complete and variable.upper() not in chosen
             if value is None or one.is_required() or one.default in (None, "") or not untouched:
                 continue
-            if isinstance(one.default, int | float):
+            if isinstance(one.default, bool):
+                if value != str(one.default).lower():
+                    yield f"{name}: {variable.upper()} is {value}, the function's own default {one.default}"
+            elif isinstance(one.default, int | float):
                 if float(value) != one.default:
                     yield f"{name}: {variable.upper()} is {value}, the function's own default {one.default}"
             elif isinstance(one.default, str) and value != one.default:

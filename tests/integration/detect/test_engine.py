@@ -457,3 +457,18 @@ def _insightface(analysis: Any, picture: Any) -> Any:
         # insightface's own alignment calls a function that scikit-image is about to remove.
         warnings.simplefilter("ignore", FutureWarning)
         return analysis.get(picture)
+
+
+def test_mirrored_a_face_and_its_mirror_image_are_the_same(mini_pack: Path) -> None:
+    mirrored = Engine(mini_pack, threads=2, mirrored=True)
+    crop = np.random.default_rng(3).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    both, _ = mirrored._embed([crop, np.ascontiguousarray(crop[:, ::-1])])
+    assert both[0] @ both[1] == pytest.approx(1, abs=1e-5)
+    plain, _ = Engine(mini_pack, threads=2)._embed([crop, np.ascontiguousarray(crop[:, ::-1])])
+    assert plain[0] @ plain[1] < 0.999
+    assert both[0] @ plain.sum(axis=0) > 0.9, "the direction between the two"
+
+
+def test_mirrored_every_photographed_face_is_still_itself(mini_pack: Path, group: DetectionResult) -> None:
+    mirrored = Engine(mini_pack, threads=2, mirrored=True).detect(read(group_photo().path))
+    assert np.einsum("ij,ij->i", embeddings(mirrored), embeddings(group)).min() > 0.8

@@ -83,6 +83,14 @@ def test_model_ids_differ_and_follow_the_embedder() -> None:
     assert changed.model_id == packs.MINI.model_id
 
 
+@pytest.mark.parametrize("name", packs.PACKS)
+def test_mirrored_embeddings_are_another_model_s_from_the_same_files(name: str, tmp_path: Path) -> None:
+    mirrored = packs.find(name, mirrored=True)
+    assert mirrored.model_id == packs.find(name).model_id.replace(f"{name}/", f"{name}-mirrored/")
+    assert packs.pack_directory(mirrored, tmp_path) == packs.pack_directory(packs.find(name), tmp_path)
+    assert packs.find(name) == packs.PACKS[name]
+
+
 def test_the_non_commercial_licence_is_in_the_notice() -> None:
     assert "non-commercial research only" in packs.BUFFALO_L.notice
     assert "detector" in packs.AURAFACE.notice

@@ -1,0 +1,244 @@
+"""From labelled faces of real photos to the constants of a model pack. Pure.
+
+How alike two strangers' faces are is taken for normal: a constant that only so many pairs of strangers may pass lies so
+many standard deviations above their mean. The constants that were found best by trying for the pack `mini` lie at the
+rates below (docs/clustering.md), and far tails cannot be counted: .02 % is one pair in 5,000, and a few look-alikes
+would decide where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from functions.cluster.centroids import centroids
+from functions.cluster.face_rules import group_faces
+from functions.cluster.parameters import ClusterParameters
+from functions.cluster.states import FaceState
+from shared.calibration import (
+    AcrossEventsConstants,
+    Calibration,
+    ClusterConstants,
+    PackConstants,
+    SearchConstants,
+    constants_of,
+)
+
+NOBODY = -1
+
+APART_RATE, JOIN_RATE, PAIR_RATE, SAME_FACE_RATE = 0.02, 0.001, 0.0002, 0.00001
+"""The part of strangers' pairs that may pass: faces held together on average; joining; the cap and pairs; being taken
+for one person twice in a photo."""
+KEEP_BELOW_APART, FRAGMENT_ABOVE_JOIN = 0.05, 0.1
+"""A face that was in a person stays for a little less than holds others together; a part of a person that HDBSCAN sees
+apart stays for more than a single face needs to join: means of several faces are more alike. As for `mini`."""
+EVENT_PERSONS, LIKELY_FPIR, POSSIBLE_FPIR = 100, 0.01, 0.05
+"""A search compares with the persons of one event; the part of strangers' searches that may find somebody."""
+ACROSS_COMPARISONS, ACROSS_RATE, ACROSS_MARGIN = 30 * 20, 0.01, 0.1
+"""An event of 30 persons and 20 members who opted in; the part of events in which a stranger may come up."""
+FACES_OF_A_MEAN = 8
+LEAST_PEOPLE, LEAST_STRANGERS = 5, 100
+"""Fewer people with two photos, or fewer pairs of strangers, say too little."""
+
+
+class TooLittle(ValueError):
+    """There are not enough labelled faces; the message says what to add."""
+
+
+@dataclass(frozen=True)
+class LabelledFaces:
+    """Faces, and whose they are.
+
+    ``embeddings`` float32[n, d] of length 1; ``person`` int64[n], whose each face is, or -1 where nobody says;
+    ``photo`` int64[n]; ``states`` as clustering wants them, in the same order.
+    """
+
+    embeddings: NDArray[np.float32]
+    person: NDArray[np.int64]
+    photo: NDArray[np.int64]
+    states: Sequence[FaceState]
+
+    def without(self, person: int) -> LabelledFaces:
+        """The same without everybody's knowing who that person's faces are."""
+        known = np.where(self.person == person, NOBODY, self.person)
+        return LabelledFaces(self.embeddings, known, self.photo, self.states)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Cosines of pairs: how many, their mean and standard deviation."""
+
+    pairs: int
+    mean: float
+    deviation: float
+
+    def passed_by(self, rate: float) -> float:
+        """The cosine that this part of the pairs passes, were they normal; at most .99."""
+        return round(min(float(self.mean + norm.isf(rate) * self.deviation), 0.99), 3)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike faces are: cosines of pairs of one person's and of strangers', of faces to means, and of means."""
+
+    one_person: NDArray[np.float32]
+    strangers: NDArray[np.float32]
+    face_to_mean: NDArray[np.float32]
+    """Each face to the means of the other people."""
+    own_mean: NDArray[np.float32]
+    """Each face to the mean of its own person's others."""
+    means: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How well the faces of one person are grouped by constants measured without them: BCubed."""
+
+    person: int
+    precision: float
+    recall: float
+
+
+def whose_faces(folders: NDArray[np.str_], photo: NDArray[np.int64], embeddings: NDArray[np.float32]) -> list[str]:
+    """Whose each face is, "" where nobody says: in a photo with several faces, the one most like the folder's others.
+
+    Photos with one face come first; a folder without any goes by the mean of all its faces. ``photo`` int64[n].
+    """
+    whose = [""] * len(folders)
+    _, inverse, counts = np.unique(photo, return_inverse=True, return_counts=True)
+    alone = counts[inverse] == 1
+    for folder in np.unique(folders):
+        rows = np.flatnonzero(folders == folder)
+        sure = rows[alone[rows]]
+        mean = embeddings[sure if sure.size else rows].mean(axis=0)
+        for one in np.unique(photo[rows]):
+            here = rows[photo[rows] == one]
+            whose[int(here[int((embeddings[here] @ mean).argmax())])] = str(folder)
+    return whose
+
+
+def likeness_of(faces: LabelledFaces) -> Likeness:
+    """Compare all labelled faces.
+
+    Raises:
+        TooLittle: fewer people or pairs than say anything.
+    """
+    labelled = np.flatnonzero(faces.person != NOBODY)
+    rows, person, photo = faces.embeddings[labelled], faces.person[labelled], faces.photo[labelled]
+    first, second = np.triu_indices(labelled.size, 1)
+    alike = (rows @ rows.T)[first, second]
+    same = (person[first] == person[second]) & (photo[first] != photo[second])
+    differ = person[first] != person[second]
+    people = [members for one in np.unique(person) if (members := np.flatnonzero(person == one)).size > 1]
+    if len(people) < LEAST_PEOPLE or int(differ.sum()) < LEAST_STRANGERS:
+        message = (
+            f"{len(people)} people with two faces or more and {int(differ.sum())} pairs of strangers: at least "
+            f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each"
+        )
+        raise TooLittle(message)
+    group = np.full(labelled.size, NOBODY)
+    for number, members in enumerate(people):
+        group[members[:FACES_OF_A_MEAN]] = number
+    means = centroids(rows, group, len(people))
+    owner = np.array([person[members[0]] for members in people])
+    to_mean = rows @ means.T
+    own = [
+        float(rows[member] @ _unit(rows[np.setdiff1d(members[: FACES_OF_A_MEAN + 1], [member])].mean(axis=0)))
+        for members in people
+        for member in members
+    ]
+    return Likeness(
+        one_person=alike[same],
+        strangers=alike[differ],
+        face_to_mean=to_mean[person[:, None] != owner[None, :]],
+        own_mean=np.array(own, dtype=np.float32),
+        means=(means @ means.T)[np.triu_indices(len(people), 1)],
+    )
+
+
+def spread(cosines: NDArray[np.float32]) -> Spread:
+    """Their number, mean and standard deviation; ``cosines`` must not be empty."""
+    return Spread(int(cosines.size), float(cosines.mean()), float(cosines.std()))
+
+
+def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackConstants:
+    """The constants at the rates above; what labelled faces do not tell (gates, margins) stays as in ``start``."""
+    strangers, to_mean, means = (spread(one) for one in (likeness.strangers, likeness.face_to_mean, likeness.means))
+    apart, join, pair = (strangers.passed_by(rate) for rate in (APART_RATE, JOIN_RATE, PAIR_RATE))
+    cluster = start.model_copy(
+        update={
+            "source": source,
+            "measured": True,
+            "apart_similarity": apart,
+            "conflict_similarity": apart,
+            "suggestion_similarity": apart,
+            "join_similarity": join,
+            "merge_similarity": join,
+            "pair_similarity": pair,
+            "max_distance": round(1.0 - pair, 3),
+            "same_face_similarity": strangers.passed_by(SAME_FACE_RATE),
+            "keep_similarity": round(apart - KEEP_BELOW_APART, 3),
+            "fragment_similarity": round(min(join + FRAGMENT_ABOVE_JOIN, 0.99), 3),
+        }
+    )
+    search = SearchConstants(
+        source=f"{source}; events of {EVENT_PERSONS} persons",
+        measured=True,
+        likely=to_mean.passed_by(_each_of(EVENT_PERSONS, LIKELY_FPIR)),
+        possible=to_mean.passed_by(_each_of(EVENT_PERSONS, POSSIBLE_FPIR)),
+    )
+    across = AcrossEventsConstants(
+        source=f"{source}; a stranger in {ACROSS_RATE:.0%} of events with {ACROSS_COMPARISONS} comparisons",
+        measured=True,
+        similarity=means.passed_by(_each_of(ACROSS_COMPARISONS, ACROSS_RATE)),
+        margin=ACROSS_MARGIN,
+    )
+    return PackConstants(cluster=cluster, search=search, across_events=across)
+
+
+def calibration_for(pack: str, constants: PackConstants) -> Calibration:
+    """What FACE_CALIBRATION holds for one pack."""
+    return Calibration(version=1, packs={pack: constants})
+
+
+def leave_one_out(faces: LabelledFaces, pack: str) -> list[LeftOut]:
+    """Group all faces once for every person with two faces or more, by constants that were measured without theirs.
+
+    A person without whom too little is left to measure by is passed over.
+    """
+    start = constants_of(pack).cluster
+    results: list[LeftOut] = []
+    for person in np.unique(faces.person[faces.person != NOBODY]):
+        if np.count_nonzero(faces.person == person) == 1:
+            continue
+        try:
+            constants = propose(likeness_of(faces.without(int(person))), start, "the others").cluster
+        except TooLittle:
+            continue
+        parameters = ClusterParameters(**constants.model_dump(exclude={"measured"}))
+        results.append(_scored(faces, group_faces(faces.embeddings, faces.states, parameters).labels, int(person)))
+    return results
+
+
+def _scored(faces: LabelledFaces, labels: NDArray[np.int32], person: int) -> LeftOut:
+    """BCubed over the person's faces; a face in no cluster is a cluster of one, faces of nobody known do not count."""
+    alone = np.arange(labels.size) + int(labels.max(initial=NOBODY)) + 1
+    group = np.where(labels < 0, alone, labels)
+    known = faces.person != NOBODY
+    own = np.flatnonzero(faces.person == person)
+    precision = [np.mean(faces.person[known & (group == group[row])] == person) for row in own]
+    recall = [np.mean(group[own] == group[row]) for row in own]
+    return LeftOut(person, float(np.mean(precision)), float(np.mean(recall)))
+
+
+def _each_of(comparisons: int, rate: float) -> float:
+    """The rate for one comparison, when so many together may pass at ``rate``."""
+    return float(1.0 - (1.0 - rate) ** (1.0 / comparisons))
+
+
+def _unit(row: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(row / max(float(np.linalg.norm(row)), 1e-9), dtype=np.float32)
