@@ -54,6 +54,8 @@ def suggest_splits(
             between = float(embeddings[pair[0]] @ embeddings[pair[1]])
         elif bound is not None and not _is_one(own, bound):
             is_second = halves(own)
+            if is_second.all() or not is_second.any():
+                continue  # all are equally unlike each other: no division is better than another
             between = float((own[~is_second] @ own[is_second].T).mean())
             if between >= bound:
                 continue
@@ -67,7 +69,10 @@ def suggest_splits(
 
 
 def halves(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The division in two by average linkage of cosine distances, of float32[m, d] with m of 2 or more; bool[m]."""
+    """The division in two by average linkage of cosine distances, of float32[m, d] with m of 2 or more; bool[m].
+
+    All False where every division is as good as any other.
+    """
     step = -(-embeddings.shape[0] // SAMPLE)
     sample = embeddings[::step]
     distance = np.clip(1.0 - sample @ sample.T, 0.0, 2.0)

@@ -51,6 +51,15 @@ def test_faces_of_one_photo_alone_are_no_second_person() -> None:
     assert not event.plan().split_suggestions
 
 
+def test_faces_that_are_all_equally_unlike_have_no_halves() -> None:
+    event = SmallEvent()
+    event.person("of strangers", status="linked")
+    for axis in range(5):
+        event.face(f"f{axis}", axis, label=0, person="of strangers")
+    assert not event.plan().split_suggestions
+    assert not halves(np.eye(5, dtype=np.float32)).any()
+
+
 def test_what_was_answered_or_set_aside_is_not_asked() -> None:
     assert not two_in_one(said_to_be_one=True).plan().split_suggestions
     assert not two_in_one(status="ignored").plan().split_suggestions
