@@ -55,7 +55,7 @@ def test_faces_that_are_all_equally_unlike_have_no_halves() -> None:
     event = SmallEvent()
     event.person("of strangers", status="linked")
     for axis in range(5):
-        event.face(f"f{axis}", axis, label=0, person="of strangers")
+        event.face(f"f{axis}", axis, label=0, person="of strangers", spread=0.0)
     assert not event.plan().split_suggestions
     assert not halves(np.eye(5, dtype=np.float32)).any()
 
