@@ -32,9 +32,12 @@ DETECTION_SIZES: Final = (128, 640)
 # nothing, and its embedding would match anybody.
 MIN_FACE_PIXELS: Final = 12
 
-# What the first look is asked for, as a share of the threshold. 570 faces of 32 pixels in 4,096, of which it found
-# none, scored 0.05 and more; a group photo has 1 to 20 other places of that size which do (docs/detection.md).
-WEAKEST: Final = 0.1
+# What the first look is asked for, as a share of the threshold: most of what it sees of 500 faces of 32 pixels in
+# 4,096, none of which it finds. Where it found faces, what is weaker than the second share is left alone.
+WEAKEST: Final = 0.06
+_WEAK_SHARE: Final = 0.1
+_SOLID_SHARE: Final = 0.3
+_STRONG_SHARE: Final = 0.5
 
 # ---- Crowds. Detectors lose faces below some 9 pixels of the canvas, and some below 32. When a face below 12 was
 # found, or a closer look confirms a smaller one, there is a larger look, and only small faces are taken from it, for
@@ -42,8 +45,6 @@ WEAKEST: Final = 0.1
 CROWD_SIZES: Final = (1280, 1920)
 _CROWD_WHEN_BELOW: Final = 12.0
 _CROWD_TAKES_BELOW: Final = 32.0
-# A weak detection is promising when it is that small, or when it reached half of the threshold.
-_PROMISING_SHARE: Final = 0.5
 # Windows for them: a few in most photos; more where there are more promising places, or where nothing was found.
 _FEW_WINDOWS: Final = 4
 _MANY_WINDOWS: Final = 16
@@ -59,7 +60,8 @@ _CROWD_WINDOW_FACES: Final = 2.5
 _LYING_ROLL: Final = 45.0
 _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
-_WEAK_NARROW_MOUTH: Final = 0.25
+_WEAK_NARROW_MOUTH: Final = 0.22
+_TALLEST: Final = 1.65
 # The closer look sees them from all four sides in windows of 1.7 times the box. Of 218 faces, upright and turned,
 # 217 scored best as they should; 2.2 times the box, or more pixels, told them less well apart.
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
@@ -86,10 +88,12 @@ def find(
     search = _Search(detector, photo, threshold, refine)
     found, weak = search.looked(DETECTION_SIZES)
     places = search.promising(weak, DETECTION_SIZES[-1], many=not len(found))
-    suspects = _suspects(found, weak.chosen(search.canvas_sizes(weak, DETECTION_SIZES[-1]) >= _CROWD_WHEN_BELOW))
+    suspects = _suspects(
+        found, weak.chosen(search.canvas_sizes(weak, DETECTION_SIZES[-1]) >= _CROWD_WHEN_BELOW), threshold
+    )
     scores, sizes = search.closer([*places, *suspects.windows()])
     confirmed = search.confirmed(scores[: len(places)], sizes[: len(places)])
-    found = search.with_turned(found, suspects, scores[len(places) :].reshape(-1, len(_TURNS)))
+    found = search.with_turned(found, suspects, suspects.by_turn(scores[len(places) :]))
     found = search.with_crowd(found, confirmed)
     if not len(found):
         found = search.found_lying()
@@ -103,13 +107,25 @@ class _Suspects:
     boxes: Floats
     numbers: npt.NDArray[np.intp]
 
+    def _turns(self) -> Mask:
+        """Say in which of _TURNS each is to be looked at, [n,4]."""
+        tall = (_heights(self.boxes) > 1.0)[:, None]
+        return np.asarray(~tall | [turn in (None, cv2.ROTATE_180) for turn in _TURNS])
+
     def windows(self) -> list[Window]:
-        """Four for each, turned as _TURNS says."""
+        """A window for each and every turn it is to be looked at in."""
         return [
             Window((left + right) / 2, (top + bottom) / 2, _TURNED_WINDOW * max(right - left, bottom - top), turn)
-            for left, top, right, bottom in self.boxes.tolist()
-            for turn in _TURNS
+            for (left, top, right, bottom), wanted in zip(self.boxes.tolist(), self._turns(), strict=True)
+            for turn, is_wanted in zip(_TURNS, wanted, strict=True)
+            if is_wanted
         ]
+
+    def by_turn(self, scores: Floats) -> Floats:
+        """Arrange the windows' scores by face and turn, [n,4]; 0 where there was no window."""
+        arranged = np.zeros((len(self.boxes), len(_TURNS)), dtype=np.float32)
+        arranged[self._turns()] = scores
+        return arranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,19 +155,20 @@ class _Search:
         return np.asarray(detections.sizes() * np.float32(canvas / self.longer_side))
 
     def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
-        """Windows around the weak detections that are likeliest to be small faces."""
+        """Windows around the weak detections that are likeliest to be small faces; fewer, unless `many` are wanted."""
         sizes = self.canvas_sizes(weak, canvas)
-        strong = weak.scores >= _PROMISING_SHARE * self.threshold
-        likely = weak.chosen((sizes < _CROWD_WHEN_BELOW) | (strong & (sizes < _CROWD_TAKES_BELOW)))
+        tiny = (sizes < _CROWD_WHEN_BELOW) & (many | (weak.scores >= _WEAK_SHARE * self.threshold))
+        strong = (sizes < _CROWD_TAKES_BELOW) & (weak.scores >= _STRONG_SHARE * self.threshold)
+        likely = weak.chosen(tiny | strong)
         pixel = self.longer_side / canvas
         windows: list[Window] = []
         for (x, y), size in zip(likely.centres().tolist(), likely.sizes().tolist(), strict=True):
-            side = max(_CROWD_WINDOW * pixel, _CROWD_WINDOW_FACES * size)
             if all(max(abs(x - other.x), abs(y - other.y)) > _CROWD_WHEN_BELOW * pixel for other in windows):
-                windows.append(Window(x, y, side))
+                windows.append(Window(x, y, max(_CROWD_WINDOW * pixel, _CROWD_WINDOW_FACES * size)))
             if len(windows) == _MANY_WINDOWS:
                 break
-        return windows if many or len(windows) > _MANY_PLACES else windows[:_FEW_WINDOWS]
+        many |= len(windows) > _MANY_PLACES and bool(likely.scores.max() >= _SOLID_SHARE * self.threshold)
+        return windows if many else windows[:_FEW_WINDOWS]
 
     def closer(self, windows: list[Window]) -> tuple[Floats, Floats]:
         """Look closer at windows: the best score in each, and its size."""
@@ -178,7 +195,7 @@ class _Search:
             more, weak = self.looked((canvas,))
             found = _kept(found.and_also(_new(more.chosen(self._small(more)), found)))
             if canvas < CROWD_SIZES[-1]:
-                confirmed = self.confirmed(*self.closer(self.promising(weak, canvas, many=True)))
+                confirmed = self.confirmed(*self.closer(self.promising(weak, canvas, many=False)))
         return found
 
     def _small(self, detections: Detections) -> Mask:
@@ -245,10 +262,11 @@ def _new(found: Detections, known: Detections) -> Detections:
     return found.chosen(np.asarray(apart & ~parts.any(axis=1)))
 
 
-def _suspects(found: Detections, weak: Detections) -> _Suspects:
+def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspects:
     """Choose the faces, found and nearly found, whose landmarks look turned."""
     certain = np.flatnonzero(_look_turned(found, _NARROW_MOUTH, _NARROW_EYES))[:_MOST_SUSPECTS]
-    perhaps = distinct(weak.chosen(_look_turned(weak, _WEAK_NARROW_MOUTH, 0.0)))
+    likely = (weak.scores >= _SOLID_SHARE * threshold) & (_heights(weak.boxes) < _TALLEST)
+    perhaps = distinct(weak.chosen(likely & _look_turned(weak, _WEAK_NARROW_MOUTH, 0.0)))
     perhaps = perhaps.chosen(np.arange(min(len(perhaps), _MOST_WEAK_SUSPECTS)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
@@ -264,3 +282,9 @@ def _look_turned(faces: Detections, narrow_mouth: float, narrow_eyes: float) -> 
     mouth = np.linalg.norm(mouth_right - mouth_left, axis=1) < narrow_mouth * sizes
     finite = np.isfinite(faces.landmarks).all(axis=(1, 2)) & np.isfinite(faces.boxes).all(axis=1)
     return np.asarray(finite & (eyes | mouth | (np.abs(rolls(faces.landmarks)) > _LYING_ROLL)))
+
+
+def _heights(boxes: Floats) -> Floats:
+    """The height of each of boxes [n,4], in its widths."""
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    return np.asarray(height / np.maximum(width, np.finfo(np.float32).tiny))
