@@ -114,7 +114,7 @@ def fragments(boxes: Floats, scores: Floats) -> Mask:
     return np.asarray((inside & better).any(axis=1))
 
 
-def within(points: Floats, boxes: Floats) -> Mask:
+def within(points: npt.NDArray[np.floating], boxes: Floats) -> Mask:
     """Say of each of points [n,2] in which of boxes [m,4] it lies: [n,m]."""
     beyond_top_left = (points[:, None] > boxes[None, :, :2]).all(axis=2)
     return np.asarray(beyond_top_left & (points[:, None] < boxes[None, :, 2:]).all(axis=2))

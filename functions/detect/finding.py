@@ -62,6 +62,10 @@ _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
 _WEAK_NARROW_MOUTH: Final = 0.22
 _TALLEST: Final = 1.65
+# A found face that scored less than this times the threshold is looked at too, and one of which a photo without any
+# other face shows so little is enough for a look at the photo turned.
+_DOUBTFUL_SHARE: Final = 1.2
+_ALONE_SHARE: Final = 0.6
 # The closer look sees them from all four sides in windows of 1.7 times the box. Of 218 faces, upright and turned,
 # 217 scored best as they should; 2.2 times the box, or more pixels, told them less well apart.
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
@@ -71,8 +75,6 @@ _MOST_WEAK_SUSPECTS: Final = 4
 # A face that only the turned look has seen is to be that sure, unless most of the photo's faces are turned like it:
 # a motorcycle scored 0.59 on its side, people at least 0.87.
 _TURNED_SCORE: Final = 0.7
-# A photo in which nothing is found and nothing suspected is looked at lying on either side at this size.
-_TURNED_SIZE: Final = 320
 # A face as it was found upright and as it was found turned overlap less than two findings of one kind.
 _TURNED_IOU: Final = 0.2
 
@@ -95,8 +97,6 @@ def find(
     confirmed = search.confirmed(scores[: len(places)], sizes[: len(places)])
     found = search.with_turned(found, suspects, suspects.by_turn(scores[len(places) :]))
     found = search.with_crowd(found, confirmed)
-    if not len(found):
-        found = search.found_lying()
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
 
@@ -115,8 +115,8 @@ class _Suspects:
     def windows(self) -> list[Window]:
         """A window for each and every turn it is to be looked at in."""
         return [
-            Window((left + right) / 2, (top + bottom) / 2, _TURNED_WINDOW * max(right - left, bottom - top), turn)
-            for (left, top, right, bottom), wanted in zip(self.boxes.tolist(), self._turns(), strict=True)
+            _around(box, turn)
+            for box, wanted in zip(self.boxes.tolist(), self._turns(), strict=True)
             for turn, is_wanted in zip(_TURNS, wanted, strict=True)
             if is_wanted
         ]
@@ -157,9 +157,9 @@ class _Search:
     def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
         """Windows around the weak detections that are likeliest to be small faces; fewer, unless `many` are wanted."""
         sizes = self.canvas_sizes(weak, canvas)
-        tiny = (sizes < _CROWD_WHEN_BELOW) & (many | (weak.scores >= _WEAK_SHARE * self.threshold))
+        tiny = (sizes < _CROWD_WHEN_BELOW) & (weak.scores >= (WEAKEST if many else _WEAK_SHARE) * self.threshold)
         strong = (sizes < _CROWD_TAKES_BELOW) & (weak.scores >= _STRONG_SHARE * self.threshold)
-        likely = weak.chosen(tiny | strong)
+        likely = weak.chosen(np.asarray(tiny | strong))
         pixel = self.longer_side / canvas
         windows: list[Window] = []
         for (x, y), size in zip(likely.centres().tolist(), likely.sizes().tolist(), strict=True):
@@ -203,50 +203,43 @@ class _Search:
 
     def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
         """Take the faces that are turned as they are found in the photo turned; `scores` [n,4] are by _TURNS."""
-        best = scores.argmax(axis=1)
-        # A weak one is no face yet: it has to become one.
-        sure = (suspects.numbers >= 0) | (scores.max(axis=1, initial=0.0) >= self.threshold)
+        turns = scores.argmax(axis=1)
+        # A weak one is no face yet: it has to become one, the surer the less reason there is to look for it.
+        enough = self.threshold * (1.0 if len(found) else _ALONE_SHARE)
+        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < enough)] = 0
         turned_by = np.zeros(len(found), dtype=np.intp)
-        for number, turn in zip(suspects.numbers, best, strict=True):
-            if number >= 0:
-                turned_by[number] = turn
-        for turn in sorted(set(best[sure].tolist()) - {0}):
-            known = suspects.boxes[sure & (suspects.numbers < 0) & (best == turn)]
-            found, turned_by = self._with_turn(found, turned_by, turn, known)
+        of_found = suspects.numbers >= 0
+        turned_by[suspects.numbers[of_found]] = turns[of_found]
+        for turn in sorted(set(turns.tolist()) - {0}):
+            found, turned_by = self._with_turn(found, turned_by, turn)
         return found
 
     def _with_turn(
-        self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int, known: Floats
+        self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int
     ) -> tuple[Detections, npt.NDArray[np.intp]]:
-        """Look at the photo turned: what is found there replaces faces turned like it, and adds to the others."""
+        """Look at the photo turned: what is a face there rather than upright replaces what was found, or adds to it."""
         seen = _kept(look(self.detector, self.photo, DETECTION_SIZES, least=self.threshold, turn=_TURNS[turn]))
+        boxes = seen.boxes.tolist()
+        turned, _ = self.closer([_around(box, _TURNS[turn]) for box in boxes])
+        upright, _ = self.closer([_around(box, None) for box in boxes])
+        seen = seen.chosen(turned > upright)
         same = overlaps(found.boxes, seen.boxes) > _TURNED_IOU
-        mostly = 2 * int((turned_by == turn).sum()) >= len(found)
-        replaced = (turned_by == turn) & same.any(axis=1)
-        if mostly:
-            replaced |= (same & (seen.scores[None, :] > found.scores[:, None])).any(axis=1)
+        same |= within(found.centres(), seen.boxes)
+        better = (turned_by == turn)[:, None] | (seen.scores[None, :] > found.scores[:, None])
+        replaced = (same & better).any(axis=1)
+        mostly = 2 * int((turned_by == turn).sum()) > len(found)
         sure = seen.scores >= (self.threshold if mostly else max(self.threshold, _TURNED_SCORE))
-        sure |= (overlaps(seen.boxes, known) > _TURNED_IOU).any(axis=1)
         taken = same[replaced].any(axis=0) | (sure & ~same[~replaced].any(axis=0))
-        found = found.chosen(~replaced).and_also(seen.chosen(taken))
+        # In a photo that is turned, the same holds for what looks upright.
+        stays = ~replaced & ~(mostly & (found.scores < _TURNED_SCORE))
         settled = np.full(int(taken.sum()), turn)
-        return found, np.concatenate([turned_by[~replaced], settled])
-
-    def found_lying(self) -> Detections:
-        """Find the faces of a photo that lies on either side, as one that lost its EXIF orientation."""
-        sizes = (DETECTION_SIZES[0], _TURNED_SIZE)
-        surest = 0.0
-        best = None
-        for turn in (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE):
-            seen = look(self.detector, self.photo, sizes, least=max(self.threshold, _TURNED_SCORE), turn=turn)
-            if seen.scores.max(initial=0.0) > surest:
-                surest, best = float(seen.scores.max()), turn
-        if best is None:
-            return _NOTHING
-        return _kept(look(self.detector, self.photo, DETECTION_SIZES, least=self.threshold, turn=best))
+        return found.chosen(stays).and_also(seen.chosen(taken)), np.concatenate([turned_by[stays], settled])
 
 
-_NOTHING: Final = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+def _around(box: list[float], turn: int | None) -> Window:
+    """The window in which the way a face is turned shows best."""
+    left, top, right, bottom = box
+    return Window((left + right) / 2, (top + bottom) / 2, _TURNED_WINDOW * max(right - left, bottom - top), turn)
 
 
 def _kept(found: Detections) -> Detections:
@@ -263,10 +256,15 @@ def _new(found: Detections, known: Detections) -> Detections:
 
 
 def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspects:
-    """Choose the faces, found and nearly found, whose landmarks look turned."""
-    certain = np.flatnonzero(_look_turned(found, _NARROW_MOUTH, _NARROW_EYES))[:_MOST_SUSPECTS]
-    likely = (weak.scores >= _SOLID_SHARE * threshold) & (_heights(weak.boxes) < _TALLEST)
-    perhaps = distinct(weak.chosen(likely & _look_turned(weak, _WEAK_NARROW_MOUTH, 0.0)))
+    """Choose the faces, found and nearly found, that may be turned; where none was found, whatever is likeliest."""
+    doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
+    certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
+    if len(found):
+        likely = (weak.scores >= _SOLID_SHARE * threshold) & (_heights(weak.boxes) < _TALLEST)
+        likely &= _look_turned(weak, _WEAK_NARROW_MOUTH, 0.0)
+    else:
+        likely = weak.scores >= _WEAK_SHARE * threshold
+    perhaps = distinct(weak.chosen(likely))
     perhaps = perhaps.chosen(np.arange(min(len(perhaps), _MOST_WEAK_SUSPECTS)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
