@@ -36,6 +36,7 @@ MIN_FACE_PIXELS: Final = 12
 # 4,096, none of which it finds. Where it found faces, what is weaker than the second share is left alone.
 WEAKEST: Final = 0.06
 _WEAK_SHARE: Final = 0.1
+_FAIR_SHARE: Final = 0.25
 _SOLID_SHARE: Final = 0.3
 _STRONG_SHARE: Final = 0.5
 
@@ -61,17 +62,19 @@ _LYING_ROLL: Final = 45.0
 _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
 _WEAK_NARROW_MOUTH: Final = 0.22
+_LYING_HEIGHT: Final = 1.1
 _TALLEST: Final = 1.65
 # A found face that scored less than this times the threshold is looked at too, and one of which a photo without any
 # other face shows so little is enough for a look at the photo turned.
 _DOUBTFUL_SHARE: Final = 1.2
-_ALONE_SHARE: Final = 0.6
+_ALONE_SHARE: Final = 0.8
 # The closer look sees them from all four sides in windows of 1.7 times the box. Of 218 faces, upright and turned,
 # 217 scored best as they should; 2.2 times the box, or more pixels, told them less well apart.
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
 _TURNED_WINDOW: Final = 1.7
 _MOST_SUSPECTS: Final = 16
-_MOST_WEAK_SUSPECTS: Final = 4
+_MOST_WEAK_SUSPECTS: Final = 2
+_MOST_SUSPECTS_ALONE: Final = 4
 # A face that only the turned look has seen is to be that sure, unless most of the photo's faces are turned like it:
 # a motorcycle scored 0.59 on its side, people at least 0.87.
 _TURNED_SCORE: Final = 0.7
@@ -109,7 +112,7 @@ class _Suspects:
 
     def _turns(self) -> Mask:
         """Say in which of _TURNS each is to be looked at, [n,4]."""
-        tall = (_heights(self.boxes) > 1.0)[:, None]
+        tall = (_heights(self.boxes) > _LYING_HEIGHT)[:, None]
         return np.asarray(~tall | [turn in (None, cv2.ROTATE_180) for turn in _TURNS])
 
     def windows(self) -> list[Window]:
@@ -147,7 +150,7 @@ class _Search:
         seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST)
         # NaN compares false with everything: it goes to the faces.
         is_weak = seen.scores < self.threshold
-        found, weak = _kept(seen.chosen(~is_weak)), seen.chosen(is_weak)
+        found, weak = _kept(seen.chosen(np.logical_not(is_weak))), seen.chosen(np.asarray(is_weak))
         return found, weak.chosen(~within(weak.centres(), found.boxes).any(axis=1))
 
     def canvas_sizes(self, detections: Detections, canvas: int) -> Floats:
@@ -167,8 +170,12 @@ class _Search:
                 windows.append(Window(x, y, max(_CROWD_WINDOW * pixel, _CROWD_WINDOW_FACES * size)))
             if len(windows) == _MANY_WINDOWS:
                 break
-        many |= len(windows) > _MANY_PLACES and bool(likely.scores.max() >= _SOLID_SHARE * self.threshold)
-        return windows if many else windows[:_FEW_WINDOWS]
+        surest = float(likely.scores.max(initial=0.0))
+        if many or (len(windows) > _MANY_PLACES and surest >= _SOLID_SHARE * self.threshold):
+            return windows
+        if len(windows) > _MANY_PLACES or surest >= _FAIR_SHARE * self.threshold:
+            return windows[:_FEW_WINDOWS]
+        return []
 
     def closer(self, windows: list[Window]) -> tuple[Floats, Floats]:
         """Look closer at windows: the best score in each, and its size."""
@@ -259,13 +266,14 @@ def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspect
     """Choose the faces, found and nearly found, that may be turned; where none was found, whatever is likeliest."""
     doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
     certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
+    # Where nothing was found, whatever is likeliest; beside found faces, what is hardly an upright one.
+    share, most = (_SOLID_SHARE, _MOST_WEAK_SUSPECTS) if len(found) else (_WEAK_SHARE, _MOST_SUSPECTS_ALONE)
+    perhaps = distinct(weak.chosen(weak.scores >= share * threshold))
     if len(found):
-        likely = (weak.scores >= _SOLID_SHARE * threshold) & (_heights(weak.boxes) < _TALLEST)
-        likely &= _look_turned(weak, _WEAK_NARROW_MOUTH, 0.0)
-    else:
-        likely = weak.scores >= _WEAK_SHARE * threshold
-    perhaps = distinct(weak.chosen(likely))
-    perhaps = perhaps.chosen(np.arange(min(len(perhaps), _MOST_WEAK_SUSPECTS)))
+        heights = _heights(perhaps.boxes)
+        squeezed = _look_turned(perhaps, _WEAK_NARROW_MOUTH, 0.0) & (heights < _TALLEST)
+        perhaps = perhaps.chosen(squeezed | (heights <= _LYING_HEIGHT))
+    perhaps = perhaps.chosen(np.arange(min(len(perhaps), most)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
         np.concatenate([certain, np.full(len(perhaps), -1)]),
