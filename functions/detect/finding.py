@@ -45,6 +45,10 @@ _STRONG_SHARE: Final = 0.5
 # it sees parts of large faces as faces.
 CROWD_SIZES: Final = (1280, 1920)
 _CROWD_WHEN_BELOW: Final = 12.0
+# Dim faces of 32 pixels in 4,096 leave no trace in the first look. A photo so large in which nothing at all was found
+# gets one more, in which they are as large as those of 40 that it always sees.
+FAR_SIZE: Final = 896
+_LARGE_PHOTO: Final = 2560
 _CROWD_TAKES_BELOW: Final = 32.0
 # Windows for them: a few in most photos; more where there are more promising places, or where nothing was found.
 _FEW_WINDOWS: Final = 4
@@ -99,7 +103,11 @@ def find(
     scores, sizes = search.closer([*places, *suspects.windows()])
     confirmed = search.confirmed(scores[: len(places)], sizes[: len(places)])
     found = search.with_turned(found, suspects, suspects.by_turn(scores[len(places) :]))
-    found = search.with_crowd(found, confirmed)
+    found = search.with_crowd(found, confirmed, DETECTION_SIZES[-1])
+    if not len(found) and search.longer_side >= _LARGE_PHOTO:
+        found, weak = search.looked((FAR_SIZE,))
+        confirmed = search.confirmed(*search.closer(search.promising(weak, FAR_SIZE, many=True)))
+        found = search.with_crowd(found.chosen(search.small(found)), confirmed, FAR_SIZE)
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
 
@@ -187,9 +195,8 @@ class _Search:
         small = sizes * DETECTION_SIZES[-1] < _CROWD_TAKES_BELOW * self.longer_side
         return np.asarray(sizes[(scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & small])
 
-    def with_crowd(self, found: Detections, confirmed: Floats) -> Detections:
-        """Add what larger looks find, as long as there is reason for one."""
-        canvas = DETECTION_SIZES[-1]
+    def with_crowd(self, found: Detections, confirmed: Floats, canvas: int) -> Detections:
+        """Add what larger looks than the one on this canvas find, as long as there is reason for one."""
         while canvas < CROWD_SIZES[-1]:
             sizes = found.sizes()
             reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
@@ -201,12 +208,13 @@ class _Search:
             if self.photo.finest.longer_side < canvas:
                 self.refine()
             more, weak = self.looked((canvas,))
-            found = _kept(found.and_also(_new(more.chosen(self._small(more)), found)))
+            found = _kept(found.and_also(_new(more.chosen(self.small(more)), found)))
             if canvas < CROWD_SIZES[-1]:
                 confirmed = self.confirmed(*self.closer(self.promising(weak, canvas, many=False)))
         return found
 
-    def _small(self, detections: Detections) -> Mask:
+    def small(self, detections: Detections) -> Mask:
+        """Mark what may be taken from a larger look."""
         return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < _CROWD_TAKES_BELOW)
 
     def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
