@@ -32,8 +32,9 @@ DETECTION_SIZES: Final = (128, 640)
 # nothing, and its embedding would match anybody.
 MIN_FACE_PIXELS: Final = 12
 
-# What the first look is asked for, as a share of the threshold: most of what it sees of 500 faces of 32 pixels in
-# 4,096, none of which it finds. Where it found faces, what is weaker than the second share is left alone.
+# Shares of the threshold, measured with mini, whose threshold is 0.5. What the first look is asked for: most of what
+# it sees of 500 faces of 32 pixels in 4,096, none of which it finds. What is taken for a trace where faces were found
+# (weak); the strongest trace that is worth a few windows (fair) or many (solid); a trace of any size (strong).
 WEAKEST: Final = 0.06
 _WEAK_SHARE: Final = 0.1
 _FAIR_SHARE: Final = 0.25
@@ -61,7 +62,8 @@ _CROWD_WINDOW_FACES: Final = 2.5
 # ---- Turned faces. A face that lies or stands on its head is often found as an upright one, its landmarks squeezed
 # or turned, and its embedding no good (mean cosine 0.34 to the same face upright). Of 146 such faces all had a roll
 # beyond 45 degrees, a mouth narrower than a third of the box or eyes nearer than .38 of it; of 72 upright ones 5 had,
-# in profile. A weak detection is suspected only beyond a quarter: parts of upright faces have less.
+# in profile. Beside found faces a weak one is suspected when its mouth is narrower still, though its box is no
+# column (arms and necks are), or when its box is hardly higher than wide, as that of a lying face.
 _LYING_ROLL: Final = 45.0
 _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
@@ -72,8 +74,9 @@ _TALLEST: Final = 1.65
 # other face shows so little is enough for a look at the photo turned.
 _DOUBTFUL_SHARE: Final = 1.2
 _ALONE_SHARE: Final = 0.7
-# The closer look sees them from all four sides in windows of 1.7 times the box. Of 218 faces, upright and turned,
-# 217 scored best as they should; 2.2 times the box, or more pixels, told them less well apart.
+# The closer look sees them in windows of 1.7 times the box: from all four sides, a high box upright and upside down.
+# Of 218 faces, upright and turned, 217 scored best as they should; 2.2 times the box, or more pixels, told them less
+# well apart.
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
 _TURNED_WINDOW: Final = 1.7
 _MOST_SUSPECTS: Final = 16
