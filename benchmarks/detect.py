@@ -5,8 +5,9 @@ as its documentation shows; Trombi decodes, finds, embeds and cuts thumbnails as
 photos at once as there are threads. Runs alternate and the best of each counts, so that what else the machine
 does meanwhile falls on both.
 
-Packs: `mini`, and a twin of buffalo_l: the same layers with random weights (benchmarks/twin.py), which finds what
-`mini` found. Photos of 12 and 24 megapixels are made from smaller ones by enlarging them and adding grain.
+Packs: `mini`, and a twin of buffalo_l: the same layers with random weights (benchmarks/twin.py), which takes the looks
+that `mini` took and finds what it found. Photos of 12 and 24 megapixels are made from smaller ones by enlarging them
+and adding grain.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from insightface.app import FaceAnalysis
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from benchmarks.twin import PlantedFaces, build_twin
+from benchmarks.twin import RecordedLooks, build_twin
 from functions.detect import packs
 from functions.detect.align import ALIGNED_SIDE
 from functions.detect.boxes import Box, box_iou
@@ -103,16 +104,26 @@ def _jpeg(picture: Pixels) -> bytes:
 class _Trombi:
     """Trombi's detection as the function has it, on as many photos at once as there are threads."""
 
-    def __init__(self, folder: Path, threads: int, planted: PlantedFaces | None = None) -> None:
-        self._threads, self._planted = threads, planted
+    def __init__(self, folder: Path, threads: int, recorded: RecordedLooks | None = None) -> None:
+        self._threads, self._recorded = threads, recorded
         self._engine = Engine(folder, threads=threads, photos_at_once=threads)
-        if planted is not None:
-            self._engine._detector = planted.instead_of(self._engine._detector)  # noqa: SLF001 - the twin finds nobody
+        if recorded is not None:
+            self._engine._detector = recorded.instead_of(self._engine._detector)  # noqa: SLF001 - the twin finds nobody
+
+    def record(self, files: Sequence[bytes]) -> RecordedLooks:
+        """What the detector answers, look by look."""
+        looks = RecordedLooks()
+        detector, self._engine._detector = self._engine._detector, looks.of(self._engine._detector)  # noqa: SLF001
+        for data in files:
+            looks.now_at(data)
+            self.look_at(data)
+        self._engine._detector = detector  # noqa: SLF001
+        return looks
 
     def look_at(self, data: bytes) -> DetectionResult:
         """Detect one file; the result's timings have "decode_ms" too."""
-        if self._planted is not None:
-            self._planted.now_at(data)
+        if self._recorded is not None:
+            self._recorded.now_at(data)
         started = time.perf_counter()
         photo = decode(data, enough=ENOUGH_TO_DETECT)
         decoded = time.perf_counter()
@@ -133,8 +144,8 @@ class _Trombi:
 class _Insightface:
     """insightface as its documentation shows it, with that many threads for each network."""
 
-    def __init__(self, folder: Path, threads: int, planted: PlantedFaces | None = None) -> None:
-        self._threads, self._planted = threads, planted
+    def __init__(self, folder: Path, threads: int, recorded: RecordedLooks | None = None) -> None:
+        self._threads, self._recorded = threads, recorded
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._analysis = FaceAnalysis(
@@ -144,13 +155,23 @@ class _Insightface:
             sess_options=options,
         )
         self._analysis.prepare(ctx_id=0)
-        if planted is not None:
-            self._analysis.det_model = planted.instead_of(self._analysis.det_model)
+        if recorded is not None:
+            self._analysis.det_model = recorded.instead_of(self._analysis.det_model)
+
+    def record(self, files: Sequence[bytes]) -> RecordedLooks:
+        """What the detector answers."""
+        looks = RecordedLooks()
+        detector, self._analysis.det_model = self._analysis.det_model, looks.of(self._analysis.det_model)
+        for data in files:
+            looks.now_at(data)
+            self.look_at(data)
+        self._analysis.det_model = detector
+        return looks
 
     def look_at(self, data: bytes) -> list[Any]:
         """Decode with cv2, then `get`."""
-        if self._planted is not None:
-            self._planted.now_at(data)
+        if self._recorded is not None:
+            self._recorded.now_at(data)
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         return list(self._analysis.get(picture))
 
@@ -158,19 +179,6 @@ class _Insightface:
         """Detect all, one after the other."""
         cv2.setNumThreads(self._threads)
         return [self.look_at(data) for data in files]
-
-
-def _found_by_mini(mini: Path, files: Sequence[bytes]) -> PlantedFaces:
-    """What insightface finds with `mini`, for the twin."""
-    planted = PlantedFaces()
-    insightface = _Insightface(mini, threads=1)
-    for data in files:
-        size = np.array(Image.open(io.BytesIO(data)).size, dtype=np.float32)
-        faces = insightface.look_at(data)
-        boxes = np.array([[*(face.bbox / np.tile(size, 2)), face.det_score] for face in faces], dtype=np.float32)
-        landmarks = np.array([face.kps / size for face in faces], dtype=np.float32)
-        planted.plant(data, boxes.reshape(-1, 5), landmarks.reshape(-1, 5, 2))
-    return planted
 
 
 # ---------------------------------------------------------------- what is measured
@@ -182,8 +190,10 @@ def _compare(mini: Path, folder: Path, threads: int, rounds: int) -> list[dict[s
     for megapixels in _MEGAPIXELS:
         photos = _photos(megapixels)
         everything = [data for files in photos.values() for data in files]
-        planted = None if folder == mini else _found_by_mini(mini, everything)
-        ours, theirs = _Trombi(folder, threads, planted), _Insightface(folder, threads, planted)
+        recorded: tuple[RecordedLooks | None, RecordedLooks | None] = (None, None)
+        if folder != mini:
+            recorded = _Trombi(mini, 1).record(everything), _Insightface(mini, 1).record(everything)
+        ours, theirs = _Trombi(folder, threads, recorded[0]), _Insightface(folder, threads, recorded[1])
         for kind, files in photos.items():
             seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
             results: list[DetectionResult] = []
@@ -280,12 +290,12 @@ def _first_face(mini: Path, folder: Path, side: str) -> None:
     """Load a pack, detect one photo, say so, then detect the others and tell the peak of memory."""
     from_parent = json.loads(sys.stdin.readline())
     files = [Path(path).read_bytes() for path in from_parent]
-    planted = None
+    recorded = None
     if folder != mini:
-        planted = PlantedFaces()
+        recorded = RecordedLooks()
         for data in files:
-            planted.plant(data, np.array([[0.3, 0.3, 0.5, 0.6, 0.9]], np.float32), _FACE)
-    made = _Trombi(folder, 2, planted) if side == "ours" else _Insightface(folder, 2, planted)
+            recorded.plant(data, np.array([[300, 200, 500, 460, 0.9]], np.float32), _FACE)
+    made = _Trombi(folder, 2, recorded) if side == "ours" else _Insightface(folder, 2, recorded)
     made.look_at(files[0])
     print(_FIRST, flush=True)
     made.look_at_all(files)
@@ -295,7 +305,7 @@ def _first_face(mini: Path, folder: Path, side: str) -> None:
 
 
 _FIRST = "first face"
-_FACE = np.array([[[0.36, 0.42], [0.44, 0.42], [0.4, 0.47], [0.37, 0.53], [0.43, 0.53]]], np.float32)
+_FACE = np.array([[[352, 294], [448, 294], [400, 352], [360, 402], [440, 402]]], np.float32)
 
 
 def _cold_start(side: str, mini: Path, folder: Path, files: Sequence[Path]) -> tuple[float, int]:

@@ -5,8 +5,8 @@ The detector is SCRFD-10GF with landmarks (insightface, detection/scrfd: ResNetV
 head per stride), the embedder IResNet-50 (insightface, recognition/arcface_torch). As in the published files,
 batch normalisation is folded into the convolution before it, and stands alone where there is none.
 
-The twin finds nobody: for whoever measures with it, `PlantedFaces` puts known faces in place of its findings,
-after it has looked for them.
+The twin finds nobody: for whoever measures with it, `RecordedLooks` puts what another detector answered in place of
+its findings, after it has looked for them.
 """
 
 from __future__ import annotations
@@ -176,38 +176,60 @@ def _embedder() -> bytes:
     )
 
 
-class PlantedFaces:
-    """What is to be found in each file. A detector that is replaced looks first, as long as it takes."""
+class RecordedLooks:
+    """What a detector answered, look by look, for each file: the twin then takes the same looks at its own speed."""
 
     def __init__(self) -> None:
-        self._faces: dict[bytes, tuple[Floats, Floats]] = {}
+        self._answers: dict[bytes, list[tuple[Floats, Floats]]] = {}
         self._thread = threading.local()
-
-    def plant(self, data: bytes, boxes: Floats, landmarks: Floats) -> None:
-        """Boxes with score [n,5] and landmarks [n,5,2] of a file, as fractions of its width and height."""
-        self._faces[data] = boxes, landmarks
 
     def now_at(self, data: bytes) -> None:
         """Say which file this thread looks at next."""
-        self._thread.data = data
+        self._thread.data, self._thread.taken = data, 0
 
-    def instead_of(self, detector: Any) -> Any:  # noqa: ANN401 - insightface's, without types
-        """A detector that runs the given one and then says what was planted."""
-        return _Planted(detector, self)
+    def plant(self, data: bytes, boxes: Floats, landmarks: Floats) -> None:
+        """Make up a file's first answer: boxes with score [n,5], landmarks [n,5,2], in pixels of what is looked at."""
+        self._answers[data] = [(boxes, landmarks)]
 
-    def found(self, picture: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        """The faces of this thread's file, in pixels of the picture."""
-        boxes, landmarks = self._faces[self._thread.data]
-        height, width = picture.shape[:2]
-        scale = np.array([width, height], dtype=np.float32)
-        return np.concatenate([boxes[:, :4] * np.tile(scale, 2), boxes[:, 4:]], axis=1), landmarks * scale
+    def of(self, detector: Any) -> Any:  # noqa: ANN401 - insightface's, without types
+        """A detector that answers as the given one, and whose answers are kept."""
+        return _Recording(detector, self)
+
+    def instead_of(self, detector: Any) -> Any:  # noqa: ANN401 - as above
+        """A detector that runs the given one and then says what was recorded; nothing for a look beyond."""
+        return _Replaying(detector, self)
+
+    def keep(self, answer: tuple[Floats, Floats]) -> None:
+        """Remember an answer for this thread's file."""
+        self._answers.setdefault(self._thread.data, []).append(answer)
+
+    def next_answer(self) -> tuple[Floats, Floats]:
+        """The next answer for this thread's file."""
+        answers, number = self._answers.get(self._thread.data, []), self._thread.taken
+        self._thread.taken += 1
+        return (
+            answers[number]
+            if number < len(answers)
+            else (np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32))
+        )
 
 
-class _Planted:
-    def __init__(self, detector: Any, planted: PlantedFaces) -> None:  # noqa: ANN401 - as above
-        self._detector, self._planted = detector, planted
+class _Recording:
+    def __init__(self, detector: Any, looks: RecordedLooks) -> None:  # noqa: ANN401 - as above
+        self._detector, self._looks = detector, looks
+
+    def detect(self, img: npt.NDArray[np.uint8], *sizes: Any, **options: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
+        """As insightface's detector."""
+        answer: tuple[Floats, Floats] = self._detector.detect(img, *sizes, **options)
+        self._looks.keep(answer)
+        return answer
+
+
+class _Replaying:
+    def __init__(self, detector: Any, looks: RecordedLooks) -> None:  # noqa: ANN401 - as above
+        self._detector, self._looks = detector, looks
 
     def detect(self, img: npt.NDArray[np.uint8], *sizes: Any, **options: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
         """As insightface's detector."""
         self._detector.detect(img, *sizes, **options)
-        return self._planted.found(img)
+        return self._looks.next_answer()

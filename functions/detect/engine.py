@@ -6,10 +6,11 @@ its detector and recogniser; `FaceAnalysis.get` is not used because it embeds on
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import cv2
 import numpy as np
@@ -28,7 +29,9 @@ from functions.detect.align import (
     similarity,
 )
 from functions.detect.boxes import Box
-from functions.detect.finding import Detections, Detector, canvases, find
+from functions.detect.detections import Detections, sure_and_weak
+from functions.detect.finding import DETECTION_SIZES, find
+from functions.detect.looking import Detector, canvases
 from functions.detect.prelu import without_prelu
 from functions.detect.pyramid import Pyramid
 from functions.detect.quality import pose, sharpness, size_in_pixels
@@ -137,7 +140,8 @@ class Engine:
             )
             raise ValueError(message)
         analysis.prepare(ctx_id=0, det_thresh=det_threshold)
-        self._detector: Detector = analysis.models["detection"]
+        self._detector: Detector = _also_weak(analysis.models["detection"], det_threshold)
+        self._det_threshold = det_threshold
         self._recogniser: _Recogniser = analysis.models["recognition"]
         if used == ["CPUExecutionProvider"]:
             _run_without_prelu(analysis.models["recognition"], options)
@@ -149,39 +153,33 @@ class Engine:
     def warm_up(self) -> None:
         """Run every network once at every size, so that the first photo is as fast as the second."""
         picture = np.zeros((480, 640, 3), dtype=np.uint8)
-        self._detector.detect(picture, canvases(640, 480))
+        self._detector.detect(picture, canvases(640, 480, DETECTION_SIZES))
         self._recogniser.get_feat([np.zeros((ALIGNED_SIDE, ALIGNED_SIDE, 3), dtype=np.uint8)])
 
     def detect(self, photo: DecodedPhoto) -> DetectionResult:
         """Find the faces of a photo and embed them all together. Without a face the result is empty."""
-        watch = [time.perf_counter()]
+        timings = _Timings()
         pyramid = Pyramid(photo)
-        with self._turns:
-            detections = find(self._detector, pyramid)
-        watch.append(time.perf_counter())
-        if not len(detections):
-            return DetectionResult((), _timings(watch, ("detect_ms",)), dropped=0)
 
+        def refine() -> None:
+            if photo.source is not None and pyramid.finest.step == photo.reduction:
+                with timings.of("decode_again_ms"):
+                    pyramid.add_finer(decode_again(photo))
+
+        with timings.of("detect_ms"), self._turns:
+            detections = find(self._detector, pyramid, self._det_threshold, refine=refine)
         plausible = detections.chosen(_plausible(detections))
-        stages = ["detect_ms"]
-        if photo.source is not None and _too_small_here(plausible, pyramid.finest.step):
-            pyramid.add_finer(decode_again(photo))
-            watch.append(time.perf_counter())
-            stages.append("decode_again_ms")
-        crops = [_crop(pyramid, landmarks) for landmarks in plausible.landmarks]
-        embeddings, usable = self._embed(crops)
-        watch.append(time.perf_counter())
-
-        faces = tuple(
-            _face(photo, pyramid, plausible, index, embeddings[index], crops[index])
-            for index in np.flatnonzero(usable).tolist()
-        )
-        watch.append(time.perf_counter())
-        return DetectionResult(
-            faces=faces,
-            timings=_timings(watch, (*stages, "embed_ms", "thumbnail_ms")),
-            dropped=len(detections) - len(faces),
-        )
+        if _too_small_here(plausible, pyramid.finest.step):
+            refine()
+        with timings.of("embed_ms"):
+            crops = [_crop(pyramid, landmarks) for landmarks in plausible.landmarks]
+            embeddings, usable = self._embed(crops)
+        with timings.of("thumbnail_ms"):
+            faces = tuple(
+                _face(photo, pyramid, plausible, index, embeddings[index], crops[index])
+                for index in np.flatnonzero(usable).tolist()
+            )
+        return DetectionResult(faces, timings.milliseconds, dropped=len(detections) - len(faces))
 
     def embed_at(self, photo: DecodedPhoto, landmarks: Sequence[Sequence[float]]) -> Floats | None:
         """Embed what a photo shows at five landmarks, fractions of it: float32[512] of norm 1; None for no face at all.
@@ -309,6 +307,16 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
+def _also_weak(detector: Any, threshold: float) -> Detector:  # noqa: ANN401 - insightface's, without types
+    """Have insightface's detector suppress what scores less than the threshold by a quicker routine.
+
+    Its own takes as long as the network where thousands are weak; what reaches the threshold is left to it.
+    """
+    exact = detector.nms
+    detector.nms = lambda candidates: sure_and_weak(candidates, threshold, exact)
+    return cast("Detector", detector)
+
+
 def _run_without_prelu(recogniser: Any, options: onnxruntime.SessionOptions) -> None:  # noqa: ANN401 - insightface's, without types
     """Give insightface's recogniser the same network, written so that onnxruntime's CPU kernels run it well."""
     rewritten = without_prelu(Path(recogniser.model_file))
@@ -316,7 +324,18 @@ def _run_without_prelu(recogniser: Any, options: onnxruntime.SessionOptions) -> 
         recogniser.session = onnxruntime.InferenceSession(rewritten, options, providers=["CPUExecutionProvider"])
 
 
-def _timings(watch: Sequence[float], stages: Sequence[str]) -> dict[str, float]:
-    """Turn times in seconds into milliseconds by stage; stages that were not reached took none."""
-    taken = {stage: (end - start) * 1000 for stage, start, end in zip(stages, watch[:-1], watch[1:], strict=True)}
-    return {"detect_ms": 0.0, "embed_ms": 0.0, "thumbnail_ms": 0.0} | taken
+class _Timings:
+    """A stopwatch for stages; time in a stage within another counts for the inner one alone."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Add what happens here to a stage."""
+        inner = sum(self.milliseconds.values())
+        started = time.perf_counter()
+        yield
+        taken = (time.perf_counter() - started) * 1000
+        inner = sum(self.milliseconds.values()) - inner
+        self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + taken - inner

@@ -1,120 +1,264 @@
-"""Where the faces of a photo are: which passes the detector makes over it, and what is kept of them."""
+"""Where the faces of a photo are: which looks the detector takes at it, and what is kept of them.
+
+The first look also says what the detector nearly took for a face. The most promising of that, and the faces whose
+landmarks look turned, are looked at closer, all in one small look; only what that confirms is worth a larger look, or
+one at the photo turned. So neither depends on what the first look has found.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from functions.detect.detections import SAME_FACE_IOU, Detections, distinct, fragments, overlaps, within
+from functions.detect.looking import Detector, Window, look, look_closer
 from functions.detect.pyramid import Pyramid
-from functions.detect.quality import pose
+from functions.detect.quality import rolls
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 # insightface's own default pair: at 640 a group photo's faces are found, at 128 one that fills the picture.
 # They are the longer side of the canvas; the shorter is the photo's, rounded up to what the networks need
 # (insightface pads to a square, a third of which is black for most photos and is computed all the same).
 DETECTION_SIZES: Final = (128, 640)
-_CANVAS_STEP: Final = 32
 
 # A detection smaller than this in the original picture is not kept: five landmarks within so few pixels align
 # nothing, and its embedding would match anybody.
 MIN_FACE_PIXELS: Final = 12
 
-# How much of a box lies in a better one when it is only a part of that face. Four of 40 pictures that a face
-# fills had such a part, with shares from 0.76 to 1; a face in front of another leaves it more than 0.3 to see.
-_FRAGMENT_SHARE: Final = 0.7
+# Shares of the threshold, measured with mini, whose threshold is 0.5. What the first look is asked for: most of what
+# it sees of 500 faces of 32 pixels in 4,096, none of which it finds. What is taken for a trace where faces were found
+# (weak); the strongest trace that is worth a few windows (fair) or many (solid); a trace of any size (strong).
+WEAKEST: Final = 0.06
+_WEAK_SHARE: Final = 0.1
+_FAIR_SHARE: Final = 0.25
+_SOLID_SHARE: Final = 0.3
+_STRONG_SHARE: Final = 0.5
 
-# A crowd gets one more pass at twice the size. Detectors lose faces below some 9 pixels of the 640-pixel canvas:
-# when the smallest that was found is near that, there are probably others. Only small faces are taken from it,
-# for the larger size sees parts of large faces as faces.
-CROWD_SIZE: Final = 1280
+# ---- Crowds. Detectors lose faces below some 9 pixels of the canvas, and some below 32. When a face below 12 was
+# found, or a closer look confirms a smaller one, there is a larger look, and only small faces are taken from it, for
+# it sees parts of large faces as faces.
+CROWD_SIZES: Final = (1280, 1920)
 _CROWD_WHEN_BELOW: Final = 12.0
-_CROWD_TAKES_BELOW: Final = 24.0
+# Dim faces of 32 pixels in 4,096 leave no trace in the first look. A photo so large in which nothing at all was found
+# gets one more, in which they are as large as those of 40 that it always sees.
+FAR_SIZE: Final = 896
+_LARGE_PHOTO: Final = 2560
+_CROWD_TAKES_BELOW: Final = 32.0
+# Windows for them: a few in most photos; more where there are more promising places, or where nothing was found.
+_FEW_WINDOWS: Final = 4
+_MANY_WINDOWS: Final = 16
+_MANY_PLACES: Final = 8
+# Their side in pixels of the canvas, and of faces: a window of 24 shows a face of 9 on 24 of its 64 pixels.
+_CROWD_WINDOW: Final = 24.0
+_CROWD_WINDOW_FACES: Final = 2.5
 
-# A photo in which nothing is found is looked at lying on either side, small: enough to tell whether it is to be
-# turned. What shows a face then is looked at again at full size. A turned landscape must not become a face, so the
-# detector has to be sure: a motorcycle scored 0.59 that way, people on their side at least 0.87.
-_TURNED_SIZE: Final = 320
-_TURNED_SCORE: Final = 0.7
-_ON_ITS_SIDE: Final = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
-
-# The same, and upside down, where the faces that were found lie: their landmarks, and with them the embeddings, are
-# no good (mean cosine 0.34 to the same faces upright). The median roll of upright photos went up to 23 degrees.
+# ---- Turned faces. A face that lies or stands on its head is often found as an upright one, its landmarks squeezed
+# or turned, and its embedding no good (mean cosine 0.34 to the same face upright). Of 146 such faces all had a roll
+# beyond 45 degrees, a mouth narrower than a third of the box or eyes nearer than .38 of it; of 72 upright ones 5 had,
+# in profile. Beside found faces a weak one is suspected when its mouth is narrower still, though its box is no
+# column (arms and necks are), or when its box is hardly higher than wide, as that of a lying face.
 _LYING_ROLL: Final = 45.0
-
-# Overlap (intersection over union) from which two detections are one face: insightface's own.
-_SAME_FACE_IOU: Final = 0.4
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """Boxes [n,4] (left, top, right, bottom) and landmarks [n,5,2] in pixels of the original, scores [n]."""
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def chosen(self, which: npt.NDArray[Any]) -> Detections:
-        """Those at these places, or where the mask is true."""
-        return Detections(self.boxes[which], self.scores[which], self.landmarks[which])
-
-    def and_also(self, others: Detections) -> Detections:
-        """These, then the others."""
-        return Detections(
-            np.concatenate([self.boxes, others.boxes]),
-            np.concatenate([self.scores, others.scores]),
-            np.concatenate([self.landmarks, others.landmarks]),
-        )
-
-    def sizes(self) -> Floats:
-        """The shorter side of each box."""
-        return np.asarray((self.boxes[:, 2:] - self.boxes[:, :2]).min(axis=1, initial=np.inf), dtype=np.float32)
+_NARROW_MOUTH: Final = 0.33
+_NARROW_EYES: Final = 0.38
+_WEAK_NARROW_MOUTH: Final = 0.22
+_LYING_HEIGHT: Final = 1.1
+_TALLEST: Final = 1.65
+# A found face that scored less than this times the threshold is looked at too, and one of which a photo without any
+# other face shows so little is enough for a look at the photo turned.
+_DOUBTFUL_SHARE: Final = 1.2
+_ALONE_SHARE: Final = 0.7
+# The closer look sees them in windows of 1.7 times the box: from all four sides, a high box upright and upside down.
+# Of 218 faces, upright and turned, 217 scored best as they should; 2.2 times the box, or more pixels, told them less
+# well apart.
+_TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
+_TURNED_WINDOW: Final = 1.7
+_MOST_SUSPECTS: Final = 16
+_MOST_WEAK_SUSPECTS: Final = 2
+_MOST_SUSPECTS_ALONE: Final = 4
+# A face that only the turned look has seen is to be that sure, unless most of the photo's faces are turned like it:
+# a motorcycle scored 0.59 on its side, people at least 0.87.
+_TURNED_SCORE: Final = 0.7
+# A face as it was found upright and as it was found turned overlap less than two findings of one kind.
+_TURNED_IOU: Final = 0.2
 
 
-class Detector(Protocol):
-    """insightface's detector: BGR uint8[height, width, 3] → boxes with score [n,5] and landmarks [n,5,2]."""
+def find(
+    detector: Detector, photo: Pyramid, threshold: float, *, refine: Callable[[], object] = lambda: None
+) -> Detections:
+    """Find the faces of a photo that score `threshold` and more, from left to right.
 
-    def detect(self, img: Pixels, input_size: list[tuple[int, int]]) -> tuple[Floats, Floats]:
-        """Look for faces on canvases of these sizes (width, height), and drop those found twice."""
-
-
-def find(detector: Detector, photo: Pyramid) -> Detections:
-    """Find the faces of a photo, from left to right.
-
+    `refine` is called before a look that shows more pixels than the photo has: it may give the photo a finer level.
     Numbers that make no sense (not finite) are passed on: the caller counts them.
     """
-    longer = photo.finest.longer_side * photo.finest.step
-    found = _kept(_look(detector, photo, DETECTION_SIZES))
-    # NaN compares false with everything.
-    if bool((found.sizes() * DETECTION_SIZES[-1] < _CROWD_WHEN_BELOW * longer).any()):
-        more = _look(detector, photo, (CROWD_SIZE,))
-        small = more.sizes() * DETECTION_SIZES[-1] < _CROWD_TAKES_BELOW * longer
-        found = _kept(found.and_also(_new(more.chosen(small), found)))
-    if not len(found):
-        found = _find_turned(detector, photo, _ON_ITS_SIDE) or found
-    elif _lies(found):
-        found = _find_turned(detector, photo, (*_ON_ITS_SIDE, cv2.ROTATE_180), float(found.scores.max())) or found
+    search = _Search(detector, photo, threshold, refine)
+    found, weak = search.looked(DETECTION_SIZES)
+    places = search.promising(weak, DETECTION_SIZES[-1], many=not len(found))
+    suspects = _suspects(
+        found, weak.chosen(search.canvas_sizes(weak, DETECTION_SIZES[-1]) >= _CROWD_WHEN_BELOW), threshold
+    )
+    scores, sizes = search.closer([*places, *suspects.windows()])
+    confirmed = search.confirmed(scores[: len(places)], sizes[: len(places)])
+    found = search.with_turned(found, suspects, suspects.by_turn(scores[len(places) :]))
+    found = search.with_crowd(found, confirmed, DETECTION_SIZES[-1])
+    if not len(found) and search.longer_side >= _LARGE_PHOTO:
+        found, weak = search.looked((FAR_SIZE,))
+        confirmed = search.confirmed(*search.closer(search.promising(weak, FAR_SIZE, many=True)))
+        found = search.with_crowd(found.chosen(search.small(found)), confirmed, FAR_SIZE)
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
 
-def _look(detector: Detector, photo: Pyramid, sizes: tuple[int, ...], turn: int | None = None) -> Detections:
-    """One pass at these sizes over the photo, turned by one of cv2's rotations; places are those of the turned."""
-    level = photo.for_canvas(max(sizes))
-    blue_first = cv2.cvtColor(level.pixels, cv2.COLOR_RGB2BGR)
-    if turn is not None:
-        blue_first = cv2.rotate(blue_first, turn)
-    height, width = blue_first.shape[:2]
-    found, landmarks = detector.detect(np.asarray(blue_first, dtype=np.uint8), canvases(width, height, sizes))
-    return Detections(found[:, :4] * level.step, found[:, 4], landmarks * level.step)
+@dataclass(frozen=True, eq=False)
+class _Suspects:
+    """Faces that may be turned: boxes [n,4], and which of the found faces each is, -1 for one that is only weak."""
+
+    boxes: Floats
+    numbers: npt.NDArray[np.intp]
+
+    def _turns(self) -> Mask:
+        """Say in which of _TURNS each is to be looked at, [n,4]."""
+        tall = (_heights(self.boxes) > _LYING_HEIGHT)[:, None]
+        return np.asarray(~tall | [turn in (None, cv2.ROTATE_180) for turn in _TURNS])
+
+    def windows(self) -> list[Window]:
+        """A window for each and every turn it is to be looked at in."""
+        return [
+            _around(box, turn)
+            for box, wanted in zip(self.boxes.tolist(), self._turns(), strict=True)
+            for turn, is_wanted in zip(_TURNS, wanted, strict=True)
+            if is_wanted
+        ]
+
+    def by_turn(self, scores: Floats) -> Floats:
+        """Arrange the windows' scores by face and turn, [n,4]; 0 where there was no window."""
+        arranged = np.zeros((len(self.boxes), len(_TURNS)), dtype=np.float32)
+        arranged[self._turns()] = scores
+        return arranged
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The search through one photo."""
+
+    detector: Detector
+    photo: Pyramid
+    threshold: float
+    refine: Callable[[], object]
+
+    @property
+    def longer_side(self) -> int:
+        """Of the original photo, in pixels."""
+        return self.photo.finest.longer_side * self.photo.finest.step
+
+    def looked(self, sizes: tuple[int, ...]) -> tuple[Detections, Detections]:
+        """Take a look: the faces, and what the detector nearly took for another face, best first."""
+        seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST)
+        # NaN compares false with everything: it goes to the faces.
+        is_weak = np.asarray(seen.scores < self.threshold)
+        found, weak = _kept(seen.chosen(~is_weak)), seen.chosen(is_weak)
+        apart = ~within(weak.centres(), found.boxes)
+        return found, weak.chosen(np.asarray(apart.all(axis=1)))
+
+    def canvas_sizes(self, detections: Detections, canvas: int) -> Floats:
+        """The sizes of detections in pixels of a canvas with that longer side."""
+        return np.asarray(detections.sizes() * np.float32(canvas / self.longer_side))
+
+    def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
+        """Windows around the weak detections that are likeliest to be small faces; fewer, unless `many` are wanted."""
+        sizes = self.canvas_sizes(weak, canvas)
+        tiny = (sizes < _CROWD_WHEN_BELOW) & (weak.scores >= (WEAKEST if many else _WEAK_SHARE) * self.threshold)
+        strong = (sizes < _CROWD_TAKES_BELOW) & (weak.scores >= _STRONG_SHARE * self.threshold)
+        likely = weak.chosen(np.asarray(tiny | strong))
+        pixel = self.longer_side / canvas
+        windows: list[Window] = []
+        for (x, y), size in zip(likely.centres().tolist(), likely.sizes().tolist(), strict=True):
+            if all(max(abs(x - other.x), abs(y - other.y)) > _CROWD_WHEN_BELOW * pixel for other in windows):
+                windows.append(Window(x, y, max(_CROWD_WINDOW * pixel, _CROWD_WINDOW_FACES * size)))
+            if len(windows) == _MANY_WINDOWS:
+                break
+        surest = float(likely.scores.max(initial=0.0))
+        if many or (len(windows) > _MANY_PLACES and surest >= _SOLID_SHARE * self.threshold):
+            return windows
+        if len(windows) > _MANY_PLACES or surest >= _FAIR_SHARE * self.threshold:
+            return windows[:_FEW_WINDOWS]
+        return []
+
+    def closer(self, windows: list[Window]) -> tuple[Floats, Floats]:
+        """Look closer at windows: the best score in each, and its size."""
+        return look_closer(self.detector, self.photo, windows, least=self.threshold * WEAKEST)
+
+    def confirmed(self, scores: Floats, sizes: Floats) -> Floats:
+        """The sizes of those that are faces."""
+        small = sizes * DETECTION_SIZES[-1] < _CROWD_TAKES_BELOW * self.longer_side
+        return np.asarray(sizes[(scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & small])
+
+    def with_crowd(self, found: Detections, confirmed: Floats, canvas: int) -> Detections:
+        """Add what larger looks than the one on this canvas find, as long as there is reason for one."""
+        while canvas < CROWD_SIZES[-1]:
+            sizes = found.sizes()
+            reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
+            if not reasons:
+                break
+            wanted = _CROWD_WHEN_BELOW * self.longer_side / min(reasons)
+            larger = [size for size in CROWD_SIZES if size > canvas]
+            canvas = next((size for size in larger if size >= wanted), larger[-1])
+            if self.photo.finest.longer_side < canvas:
+                self.refine()
+            more, weak = self.looked((canvas,))
+            found = _kept(found.and_also(_new(more.chosen(self.small(more)), found)))
+            if canvas < CROWD_SIZES[-1]:
+                confirmed = self.confirmed(*self.closer(self.promising(weak, canvas, many=False)))
+        return found
+
+    def small(self, detections: Detections) -> Mask:
+        """Mark what may be taken from a larger look."""
+        return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < _CROWD_TAKES_BELOW)
+
+    def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
+        """Take the faces that are turned as they are found in the photo turned; `scores` [n,4] are by _TURNS."""
+        turns = scores.argmax(axis=1)
+        # A weak one is no face yet: it has to become one, the surer the less reason there is to look for it.
+        enough = self.threshold * (1.0 if len(found) else _ALONE_SHARE)
+        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < enough)] = 0
+        turned_by = np.zeros(len(found), dtype=np.intp)
+        of_found = suspects.numbers >= 0
+        turned_by[suspects.numbers[of_found]] = turns[of_found]
+        for turn in sorted(set(turns.tolist()) - {0}):
+            found, turned_by = self._with_turn(found, turned_by, turn)
+        return found
+
+    def _with_turn(
+        self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int
+    ) -> tuple[Detections, npt.NDArray[np.intp]]:
+        """Look at the photo turned: what is a face there rather than upright replaces what was found, or adds to it."""
+        seen = _kept(look(self.detector, self.photo, DETECTION_SIZES, least=self.threshold, turn=_TURNS[turn]))
+        boxes = seen.boxes.tolist()
+        turned, _ = self.closer([_around(box, _TURNS[turn]) for box in boxes])
+        upright, _ = self.closer([_around(box, None) for box in boxes])
+        seen = seen.chosen(turned > upright)
+        same = overlaps(found.boxes, seen.boxes) > _TURNED_IOU
+        same |= within(found.centres(), seen.boxes)
+        better = (turned_by == turn)[:, None] | (seen.scores[None, :] > found.scores[:, None])
+        replaced = (same & better).any(axis=1)
+        mostly = 2 * int((turned_by == turn).sum()) > len(found)
+        sure = seen.scores >= (self.threshold if mostly else max(self.threshold, _TURNED_SCORE))
+        taken = same[replaced].any(axis=0) | (sure & ~same[~replaced].any(axis=0))
+        # In a photo that is turned, the same holds for what looks upright.
+        stays = ~replaced & ~(mostly & (found.scores < _TURNED_SCORE))
+        settled = np.full(int(taken.sum()), turn)
+        return found.chosen(stays).and_also(seen.chosen(taken)), np.concatenate([turned_by[stays], settled])
+
+
+def _around(box: list[float], turn: int | None) -> Window:
+    """The window in which the way a face is turned shows best."""
+    left, top, right, bottom = box
+    return Window((left + right) / 2, (top + bottom) / 2, _TURNED_WINDOW * max(right - left, bottom - top), turn)
 
 
 def _kept(found: Detections) -> Detections:
@@ -124,83 +268,41 @@ def _kept(found: Detections) -> Detections:
 
 
 def _new(found: Detections, known: Detections) -> Detections:
-    """Those that overlap none of the known."""
-    return found.chosen(np.asarray((_overlaps(found.boxes, known.boxes) <= _SAME_FACE_IOU).all(axis=1)))
+    """Those that overlap none of the known, and are no part of one."""
+    apart = (overlaps(found.boxes, known.boxes) <= SAME_FACE_IOU).all(axis=1)
+    parts = within(found.centres(), known.boxes) & (2 * found.sizes()[:, None] < known.sizes()[None, :])
+    return found.chosen(np.asarray(apart & ~parts.any(axis=1)))
 
 
-def _lies(found: Detections) -> bool:
-    """Say whether at least half of the faces are tilted so far that the photo may be turned."""
-    rolls = [abs(pose(landmarks).roll) for landmarks in found.landmarks if np.isfinite(landmarks).all()]
-    return bool(rolls) and float(np.median(rolls)) > _LYING_ROLL
+def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspects:
+    """Choose the faces, found and nearly found, that may be turned; where none was found, whatever is likeliest."""
+    doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
+    certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
+    # Where nothing was found, whatever is likeliest; beside found faces, what is hardly an upright one.
+    share, most = (_SOLID_SHARE, _MOST_WEAK_SUSPECTS) if len(found) else (_WEAK_SHARE, _MOST_SUSPECTS_ALONE)
+    perhaps = distinct(weak.chosen(weak.scores >= share * threshold))
+    if len(found):
+        heights = _heights(perhaps.boxes)
+        squeezed = _look_turned(perhaps, _WEAK_NARROW_MOUTH, 0.0) & (heights < _TALLEST)
+        perhaps = perhaps.chosen(squeezed | (heights <= _LYING_HEIGHT))
+    perhaps = perhaps.chosen(np.arange(min(len(perhaps), most)))
+    return _Suspects(
+        np.concatenate([found.boxes[certain], perhaps.boxes]),
+        np.concatenate([certain, np.full(len(perhaps), -1)]),
+    )
 
 
-def _find_turned(
-    detector: Detector, photo: Pyramid, turns: tuple[int, ...], score: float = _TURNED_SCORE
-) -> Detections | None:
-    """Find faces that lie on their side, as in a photo that lost its EXIF orientation.
-
-    Their places are those of the photo as it is; landmarks keep the order of the upright face. None unless a face
-    scores more than `score` in one of the turns.
-    """
-    sizes = (DETECTION_SIZES[0], _TURNED_SIZE)
-    surest = {turn: float(_look(detector, photo, sizes, turn).scores.max(initial=0.0)) for turn in turns}
-    best = max(surest, key=surest.__getitem__)
-    if surest[best] < max(score, _TURNED_SCORE):
-        return None
-    level = photo.for_canvas(DETECTION_SIZES[-1])
-    height, width = (side * level.step for side in level.pixels.shape[:2])
-    found = turned_back(_kept(_look(detector, photo, DETECTION_SIZES, best)), best, width, height)
-    return found if len(found) else None
+def _look_turned(faces: Detections, narrow_mouth: float, narrow_eyes: float) -> Mask:
+    """Mark faces that lie, or whose eyes or mouth are narrower than those shares of the box."""
+    left_eye, right_eye, _, mouth_left, mouth_right = np.moveaxis(faces.landmarks, 1, 0)
+    sizes = faces.sizes()
+    eyes = np.linalg.norm(right_eye - left_eye, axis=1) < narrow_eyes * sizes
+    mouth = np.linalg.norm(mouth_right - mouth_left, axis=1) < narrow_mouth * sizes
+    finite = np.isfinite(faces.landmarks).all(axis=(1, 2)) & np.isfinite(faces.boxes).all(axis=1)
+    return np.asarray(finite & (eyes | mouth | (np.abs(rolls(faces.landmarks)) > _LYING_ROLL)))
 
 
-def turned_back(found: Detections, turn: int, width: int, height: int) -> Detections:
-    """Return where detections in a picture turned by `turn` are in the picture of `width` x `height` itself."""
-    left, top, right, bottom = found.boxes.T
-    x, y = found.landmarks[..., 0], found.landmarks[..., 1]
-    if turn == cv2.ROTATE_90_CLOCKWISE:
-        boxes, landmarks = (top, height - right, bottom, height - left), (y, height - 1 - x)
-    elif turn == cv2.ROTATE_180:
-        boxes, landmarks = (width - right, height - bottom, width - left, height - top), (width - 1 - x, height - 1 - y)
-    else:
-        boxes, landmarks = (width - bottom, left, width - top, right), (width - 1 - y, x)
-    return Detections(np.stack(boxes, axis=1), found.scores, np.stack(landmarks, axis=-1))
-
-
-def canvases(width: int, height: int, sizes: tuple[int, ...] = DETECTION_SIZES) -> list[tuple[int, int]]:
-    """Return (width, height) of the detector's canvases for a picture of that size, multiples of 32."""
-    longer = max(width, height)
-    return [(_canvas_side(width * size / longer), _canvas_side(height * size / longer)) for size in sizes]
-
-
-def _canvas_side(pixels: float) -> int:
-    return max(1, math.ceil(pixels / _CANVAS_STEP)) * _CANVAS_STEP
-
-
-def fragments(boxes: Floats, scores: Floats) -> npt.NDArray[np.bool_]:
-    """Mark boxes [n,4] that are part of another face: 70 % inside a larger box with a higher score.
-
-    A face that fills the picture is found whole at 128, and sometimes an eye and the nose of it at 640 too, as
-    a smaller face that overlaps too little for non-maximum suppression (intersection over union).
-    """
-    areas = _areas(boxes)
-    inside = _shared_areas(boxes, boxes) >= _FRAGMENT_SHARE * areas[:, None]
-    better = (areas[None, :] > areas[:, None]) & (scores[None, :] > scores[:, None])
-    return np.asarray((inside & better).any(axis=1))
-
-
-def _areas(boxes: Floats) -> Floats:
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-
-
-def _shared_areas(boxes: Floats, others: Floats) -> Floats:
-    """Return the area that each of boxes [n,4] shares with each of others [m,4]: [n,m]."""
-    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.asarray(np.clip(bottom_right - top_left, 0.0, None).prod(axis=2))
-
-
-def _overlaps(boxes: Floats, others: Floats) -> Floats:
-    """Return the intersection over union of each of boxes [n,4] with each of others [m,4]: [n,m]."""
-    shared = _shared_areas(boxes, others)
-    union = _areas(boxes)[:, None] + _areas(others)[None, :] - shared
-    return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny))
+def _heights(boxes: Floats) -> Floats:
+    """The height of each of boxes [n,4], in its widths."""
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    return np.asarray(height / np.maximum(width, np.finfo(np.float32).tiny))

@@ -241,9 +241,9 @@ def test_a_detection_that_makes_no_sense_is_dropped_and_counted(altered: Engine)
 
     class Spoiled:
         def detect(
-            self, img: npt.NDArray[np.uint8], input_size: list[tuple[int, int]]
+            self, img: npt.NDArray[np.uint8], input_size: list[tuple[int, int]], *, det_thresh: float | None = None
         ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-            boxes, landmarks = detect(img, input_size)
+            boxes, landmarks = detect(img, input_size, det_thresh=det_thresh)
             boxes[0, 2] = np.nan
             landmarks[1] = landmarks[1, 0]
             return boxes, landmarks

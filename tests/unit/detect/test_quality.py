@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.detect.boxes import Box, box_iou
-from functions.detect.quality import FACE_MODEL, pose, sharpness, size_in_pixels
+from functions.detect.quality import FACE_MODEL, pose, rolls, sharpness, size_in_pixels
 
 angles = st.floats(-60, 60)
 unit = st.floats(0, 1)
@@ -133,3 +133,9 @@ def _blurred(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     wide = pixels.astype(np.float32)
     shifted = [np.roll(wide, (dy, dx), axis=(0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     return np.asarray(np.mean(shifted, axis=0), dtype=np.uint8)
+
+
+@given(yaw=st.floats(-40, 40), pitch=st.floats(-20, 20), roll=st.floats(-179, 179))
+def test_the_roll_of_many_faces_at_once_is_near_that_of_each(yaw: float, pitch: float, roll: float) -> None:
+    (found,) = rolls(seen_landmarks(yaw, pitch, roll)[None])
+    assert abs((found - roll + 180) % 360 - 180) < 15
