@@ -49,9 +49,21 @@ class Person:
     """The face that a human chose to stand for them."""
 
 
+@dataclass(frozen=True)
+class Beside:
+    """An object that lies beside a photo; ``picture`` is None where it is none."""
+
+    name: str
+    generation: int
+    picture: Picture | None
+
+
 @dataclass
 class Photo:
-    """A photo; ``generation`` is None without an object, ``picture`` is None where that is no picture."""
+    """A photo; ``generation`` is None without an object, ``picture`` is None where that is no picture.
+
+    ``beside`` is another object in its folder.
+    """
 
     number: int
     media_id: UUID
@@ -60,7 +72,7 @@ class Photo:
     picture: Picture | None = None
     has_row: bool = False
     purged: list[tuple[Picture, Box]] = field(default_factory=list)
-    companion: str | None = None
+    beside: Beside | None = None
     new_faces: list[tuple[int, Box]] = field(default_factory=list)
     """Guests and places that will have faces with ids of their own."""
 
@@ -160,21 +172,38 @@ class Expected:
                 known.box = box
         self.forget(old)
 
-    def shows_nobody(self, photo: Photo) -> None:
-        """The photo's object is gone, or no picture any more."""
-        photo.picture, photo.new_faces = None, []
-        self.forget(self.faces_of(photo))
+    def shows_no_picture(self, photo: Photo) -> None:
+        """The photo's object is no picture any more: nobody is in it, unless a picture lies beside it."""
+        if not self.other_is_shown(photo):
+            self._shows_nobody(photo)
 
     def object_is_gone(self, photo: Photo) -> None:
-        """The photo was deleted: nobody is tagged in it any more."""
-        photo.generation = None
-        self.shows_nobody(photo)
-        self.manual_tags = {tag for tag in self.manual_tags if tag[0] != photo.media_id}
+        """The photo was deleted, or renamed: without a picture beside it, nobody is tagged in it any more."""
+        if not photo.has_row or not self.other_is_shown(photo):
+            self._is_gone(photo)
 
     def row_is_gone(self, photo: Photo) -> None:
         """The host deleted the photo's row: it is deleted until there is a newer object."""
         photo.has_row = False
-        self.object_is_gone(photo)
+        self._is_gone(photo)
+
+    def other_is_shown(self, photo: Photo) -> bool:
+        """Let the picture that lies beside a photo be the photo; False: there is none."""
+        other, before = photo.beside, photo.picture
+        if other is None or other.picture is None:
+            return False
+        photo.object_name, photo.generation, photo.beside = other.name, other.generation, None
+        self.shows(photo, other.picture, same_bytes=other.picture == before)
+        return True
+
+    def _is_gone(self, photo: Photo) -> None:
+        photo.generation = None
+        self._shows_nobody(photo)
+        self.manual_tags = {tag for tag in self.manual_tags if tag[0] != photo.media_id}
+
+    def _shows_nobody(self, photo: Photo) -> None:
+        photo.picture, photo.new_faces = None, []
+        self.forget(self.faces_of(photo))
 
     def forget(self, faces: Iterable[Face]) -> None:
         """These faces are gone."""

@@ -40,6 +40,7 @@ KNOWN: Mapping[str, list[Step]] = {
     "nor does its deletion": [Link(0, 0), Companion(0, "MOV"), DeleteCompanion(0)],
     "metadata beside a photo cost no face": [Link(0, 0), Companion(0, "jpg.xmp")],
     "a second picture is not taken for the photo": [Link(0, 0), Companion(0, "second picture"), DeleteCompanion(0)],
+    "a photo that is renamed stays what it was": [Link(0, 0), Companion(0, "copy"), DeleteObject(0)],
     # Rows that named objects vanished first.
     "a photo whose row is deleted leaves no thumbnail": [DeleteRow(0)],
     "a photo whose row is deleted stays deleted": [DeleteRow(0), Redeliver(0)],

@@ -19,7 +19,7 @@ from functions.admin.decisions import Decided, Invitation
 from functions.admin.problems import Problem
 from shared.contracts import StorageNotification
 from shared.database import Connection
-from tests.model.expected import Expected, Face, Person, Photo, Said
+from tests.model.expected import Beside, Expected, Face, Person, Photo, Said
 from tests.model.pictures import Picture
 from tests.model.system import Moment, System
 
@@ -182,7 +182,7 @@ class Replace(Step):
         after = self._picture(play, before)
         if after is None:
             play.upload(photo, b"%PDF-1.7\n% no picture")
-            play.expected.shows_nobody(photo)
+            play.expected.shows_no_picture(photo)
         else:
             play.upload(photo, after.file())
             play.expected.shows(photo, after, same_bytes=after == photo.picture)
@@ -218,20 +218,30 @@ _COMPANIONS = {
 
 @dataclass(frozen=True)
 class Companion(Step):
-    """Another object in the photo's folder: a Live Photo's video, metadata, or a second picture."""
+    """Another object in the photo's folder: a Live Photo's video, metadata, a second picture, a copy of the photo.
+
+    A picture is refused as long as the photo is one.
+    """
 
     photo: int
-    kind: Literal["MOV", "jpg.xmp", "json", "second picture"]
+    kind: Literal["MOV", "jpg.xmp", "json", "second picture", "copy"]
 
     def take(self, play: Play) -> str:
         """See `Step`."""
         photo = play.photo(self.photo, lambda photo: photo.generation is not None and photo.has_row)
-        if self.kind == "second picture":
-            name, content = "photo_64x64.jpg", play.new_picture(3).file()
-        else:
+        if photo.beside is not None:
+            raise NotNow
+        folder, own_name = photo.object_name.rsplit("/", 1)
+        picture = None
+        if self.kind in _COMPANIONS:
             name, content = f"photo.{self.kind}", _COMPANIONS[self.kind]
-        photo.companion = photo.object_name.replace("photo.jpg", name)
-        play.system.put(photo.companion, content)
+        else:
+            picture = play.new_picture(3) if self.kind == "second picture" or not photo.picture else photo.picture
+            name, content = "photo.jpg" if own_name == "another.jpg" else "another.jpg", picture.file()
+        generation = play.system.put(f"{folder}/{name}", content)
+        photo.beside = Beside(f"{folder}/{name}", generation, picture)
+        if photo.picture is None:
+            play.expected.other_is_shown(photo)
         return f"beside photo {photo.number}"
 
 
@@ -243,9 +253,10 @@ class DeleteCompanion(Step):
 
     def take(self, play: Play) -> str:
         """See `Step`."""
-        photo = play.photo(self.photo, lambda photo: photo.companion is not None)
-        play.system.remove(photo.companion or "")
-        photo.companion = None
+        photo = play.photo(self.photo, lambda photo: photo.beside is not None)
+        assert photo.beside is not None
+        play.system.remove(photo.beside.name)
+        photo.beside = None
         return f"beside photo {photo.number}"
 
 
