@@ -382,9 +382,8 @@ class Expected:
                 if found != face.person:
                     yield f"{self._named(face)} left {self._person(face.person)} for {self._person(found)}"
                     face.is_placed = face.is_joined = False
-            elif found is not None and found in self.persons and found != face.person:
-                if self.persons[found].status in HELD:
-                    yield f"{self._named(face)} came to {self._person(found)} though nobody said so"
+            elif found in self.persons and found != face.person and self.persons[found].status in HELD:
+                yield f"{self._named(face)} came to {self._person(found)} though nobody said so"
             if not self.is_fixed(face) and found in {self.survivor(person) for person in face.rejected} - {None}:
                 yield f"{self._named(face)} is back with {self._person(found)}, from whom it was rejected"
             face.person = found
@@ -425,9 +424,9 @@ class Expected:
             yield f"photo {numbers[media]}: user {self._user(user)} is in it and not tagged"
         for row in seen.tags:
             face, user = _id(row["face_id"]), UUID(row["tagged_user_id"])
-            key = (UUID(row["media_id"]), user)
-            if key in wanted and row["source"] != "manual" and self._user_of(face) != user:
-                yield f"photo {numbers[key[0]]}: the tag of user {self._user(user)} stands on another's face, or on none"
+            photo = UUID(row["media_id"])
+            if (photo, user) in wanted and row["source"] != "manual" and self._user_of(face) != user:
+                yield f"photo {numbers[photo]}: the tag of user {self._user(user)} is on another's face, or on none"
 
     def _of_suggestions(self, seen: Seen) -> Iterable[str]:
         for row in seen.suggestions:

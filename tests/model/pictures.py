@@ -64,14 +64,6 @@ class Picture:
         """Other bytes, and the same to the eye."""
         return replace(self, quality=_POOR_QUALITY if self.quality == _USUAL_QUALITY else _USUAL_QUALITY)
 
-    def with_places_exchanged(self) -> Picture:
-        """The first and the last guest stand where the other one stood."""
-        if not self.guests:
-            return self
-        (*first_place, first), (*last_place, last) = self.guests[0], self.guests[-1]
-        moved = ((*first_place, last), *self.guests[1:-1], (*last_place, first))
-        return replace(self, guests=moved if len(self.guests) > 1 else self.guests)  # type: ignore[arg-type]
-
     def looks_like(self, other: Picture) -> bool:
         """Whether the two are one picture to the eye, however they are compressed."""
         return replace(self, quality=0) == replace(other, quality=0)

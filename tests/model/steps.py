@@ -28,7 +28,7 @@ _GUESTS = 4
 Thing = TypeVar("Thing")
 
 
-class NotNow(Exception):  # noqa: N818 - no error: the step has nothing to be about
+class NotNow(Exception):
     """There is nothing that the step could be done to."""
 
 
@@ -190,23 +190,18 @@ class Replace(Step):
 
     def _picture(self, play: Play, before: Picture) -> Picture | None:
         guests = tuple(guest for *_, guest in before.guests)
-        match self.how:
-            case "same bytes":
-                return before
-            case "another guest":
-                return play.new_picture(*((guest + 1) % _GUESTS for guest in guests))
-            case "mirrored":
-                return before.mirrored()
-            case "cropped":
-                return before.cropped()
-            case "compressed again":
-                return before.compressed_again()
-            case "places exchanged":
-                return play.new_picture(*reversed(guests))
-            case "nobody":
-                return play.new_picture()
-            case "no picture":
-                return None
+        others = tuple((guest + 1) % _GUESTS for guest in guests)
+        made: dict[How, Callable[[], Picture | None]] = {
+            "same bytes": lambda: before,
+            "another guest": lambda: play.new_picture(*others),
+            "mirrored": before.mirrored,
+            "cropped": before.cropped,
+            "compressed again": before.compressed_again,
+            "places exchanged": lambda: play.new_picture(*reversed(guests)),
+            "nobody": play.new_picture,
+            "no picture": lambda: None,
+        }
+        return made[self.how]()
 
 
 _COMPANIONS = {
