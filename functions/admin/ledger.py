@@ -116,7 +116,7 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
     ledger_store.put_back(connection, event_id, decision["inverse"].get("changes", []))
     scope = Scope(event_id, frozenset(decision["person_ids"]), frozenset(), frozenset())
     ledger_store.settle(connection, scope)
-    if decision["kind"] not in ("cover", "invite"):
+    if decision["kind"] != "cover":
         ledger_store.ask_for_clustering(connection, event_id)
     undone_by = ledger_store.record(
         connection,

@@ -32,7 +32,7 @@ class Face:
     is_placed: bool = False
     """A human put it where it is."""
     is_joined: bool = False
-    """It was in its person when a human brought others to it: that union is a fact."""
+    """It was in its person when a human brought others to it: a fact, as long as one of those is there."""
     rejected: frozenset[UUID] = frozenset()
 
 
@@ -145,7 +145,14 @@ class Expected:
     def is_fixed(self, face: Face) -> bool:
         """Whether no clustering may move the face."""
         person = self.persons.get(face.person) if face.person else None
-        return person is not None and (face.is_placed or face.is_joined or person.status in HELD)
+        if person is None or face.person is None:
+            return False
+        return face.is_placed or person.status in HELD or (face.is_joined and self._is_union(face.person))
+
+    def _is_union(self, person: UUID) -> bool:
+        """Whether anything that a human brought to the person is still there."""
+        brought = any(face.is_placed for face in self.faces_in(person))
+        return brought or any(other.into == person for other in self.persons.values())
 
     def new_person(self) -> Person:
         """Somebody whom nobody knows yet."""
@@ -403,6 +410,8 @@ class Expected:
                 yield f"{self._person(key)} has no cover"
             if not own and cover is not None:
                 yield f"{self._person(key)} has a cover and no face"
+            if row["metadata"].get("face_count", 0) != len(own):
+                yield f"{self._person(key)} has {len(own)} faces and says {row['metadata'].get('face_count')}"
 
     def tags(self) -> set[tuple[UUID, UUID]]:
         """Photo and user of every tag: those by hand, and one for each photo that a linked person is in."""
@@ -450,6 +459,9 @@ class Expected:
             yield f"a job is {job['status']}: {job['job_type']} {job['error']}"
         for entry in seen.outbox:
             yield f"the outbox still holds {entry['kind']} {entry['object_prefix'] or entry['topic']}"
+
+        for receipt in seen.open_receipts:
+            yield f"a receipt says that something is still to be erased: {receipt['erased']}"
 
     def _of_guests_left_alone(self) -> Iterable[str]:
         """Whoever no decision has touched is one person with all of their faces, and nobody else's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.model.steps import (
+    Answer,
     Companion,
     Cover,
     DeleteCompanion,
@@ -51,4 +52,8 @@ KNOWN: Mapping[str, list[Step]] = {
     # A cover that a human had chosen was never replaced.
     "a person whose chosen cover is deleted has another": [Cover(0, 0), DeleteObject(0)],
     "a linked person whose chosen cover is deleted has another": [Link(0, 0), Cover(0, 0), DeleteObject(0)],
+    # Nobody clustered what an invitation had held back.
+    "nobody waits for a guest who says that it is not them": [Invite(2), Upload((2, 0)), Answer(0, 0, accepts=False)],
+    "nor for one whose invitation is undone": [Invite(2), Upload((2, 0)), Undo(0)],
+    "a person whose last face is gone says so": [Move(9, 2, 0), DeleteObject(7)],
 }

@@ -272,7 +272,7 @@ class DeleteObject(Step):
 
 @dataclass(frozen=True)
 class DeleteRow(Step):
-    """The host deletes a photo's row by SQL; the object stays for now."""
+    """The host deletes a photo's row by SQL; the object stays for now. What is left to do the next tick does."""
 
     photo: int
 
@@ -280,6 +280,7 @@ class DeleteRow(Step):
         """See `Step`."""
         photo = play.photo(self.photo, lambda photo: photo.has_row)
         play.system.execute("DELETE FROM media WHERE id = %s", photo.media_id)
+        play.system.sweep.tick()
         play.expected.row_is_gone(photo)
         return f"photo {photo.number}"
 
@@ -379,23 +380,26 @@ class Link(Step):
 
 @dataclass(frozen=True)
 class SetAside(Step):
-    """A person is ignored, restored, or unlinked."""
+    """Somebody is ignored, restored, unlinked, or not invited after all: whichever of it is possible."""
 
     person: int
-    how: Literal["ignore", "restore", "unlink"]
 
     def take(self, play: Play) -> str:
         """See `Step`."""
         may = {"ignore": ("pending", "invited"), "restore": ("ignored",), "unlink": ("linked", "invited")}
-        person = play.person(self.person, *may[self.how])
+        people = sorted(play.expected.persons.items(), key=lambda item: item[1].number)
+        how, key = _one(
+            self.person,
+            [(how, key) for how, statuses in may.items() for key, person in people if person.status in statuses],
+        )
 
         def believe(expected: Expected, _: Decided) -> None:
-            now = expected.persons[person]
-            now.status, now.user, now.email = "ignored" if self.how == "ignore" else "pending", None, None
+            now = expected.persons[key]
+            now.status, now.user, now.email = "ignored" if how == "ignore" else "pending", None, None
 
-        act = getattr(decisions, self.how)
-        play.decide(self.how, lambda connection: act(connection, play.organiser, person), believe)
-        return play.said(person)
+        act = getattr(decisions, how)
+        play.decide(how, lambda connection: act(connection, play.organiser, key), believe)
+        return f"{how} {play.said(key)}"
 
 
 @dataclass(frozen=True)
@@ -685,33 +689,34 @@ def _purge(play: Play, persons: set[UUID], user: UUID | None, call: str, *values
     expected.purged(persons, user)
 
 
-STEPS: tuple[type[Step], ...] = (
-    Upload,
-    Replace,
-    Companion,
-    DeleteCompanion,
-    DeleteObject,
-    DeleteRow,
-    DeleteUser,
-    LookAgain,
-    Redeliver,
-    Tick,
-    Recluster,
-    Link,
-    SetAside,
-    Invite,
-    Answer,
-    Merge,
-    Move,
-    SayYes,
-    Split,
-    Reject,
-    Cover,
-    Distinct,
-    Undo,
-    PurgeUser,
-    PurgePerson,
-)
+STEPS: dict[type[Step], int] = {
+    Upload: 3,
+    Replace: 4,
+    Companion: 2,
+    DeleteCompanion: 1,
+    DeleteObject: 2,
+    DeleteRow: 1,
+    DeleteUser: 1,
+    LookAgain: 1,
+    Redeliver: 2,
+    Tick: 1,
+    Recluster: 2,
+    Link: 4,
+    SetAside: 2,
+    Invite: 2,
+    Answer: 3,
+    Merge: 2,
+    Move: 4,
+    SayYes: 3,
+    Split: 2,
+    Reject: 2,
+    Cover: 2,
+    Distinct: 1,
+    Undo: 4,
+    PurgeUser: 1,
+    PurgePerson: 1,
+}
+"""What may be done, and how often: more of what prepares others, less of what leaves nothing to do."""
 
 
 # ---------------------------------------------------------------- the start

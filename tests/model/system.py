@@ -41,7 +41,8 @@ SELECT
     (SELECT coalesce(jsonb_agg(s), '[]') FROM face_suggestions AS s) AS suggestions,
     (SELECT coalesce(jsonb_agg(r), '[]') FROM face_rejections AS r) AS rejections,
     (SELECT coalesce(jsonb_agg(j), '[]') FROM ml_jobs AS j WHERE status NOT IN ('completed', 'failed')) AS open_jobs,
-    (SELECT coalesce(jsonb_agg(o), '[]') FROM outbox AS o) AS outbox
+    (SELECT coalesce(jsonb_agg(o), '[]') FROM outbox AS o) AS outbox,
+    (SELECT coalesce(jsonb_agg(r), '[]') FROM purge_receipts AS r WHERE completed_at IS NULL) AS open_receipts
 """
 _TABLES = """
 SELECT relname AS name, array_agg(attname ORDER BY attnum) AS columns
@@ -66,6 +67,7 @@ class Seen:
     rejections: list[Row]
     open_jobs: list[Row]
     outbox: list[Row]
+    open_receipts: list[Row]
     thumbnails: list[str]
 
 
