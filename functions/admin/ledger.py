@@ -114,6 +114,7 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
             {"decisions": named},
         )
     ledger_store.put_back(connection, event_id, decision["inverse"].get("changes", []))
+    ledger_store.release_untagged(connection, event_id, decision["person_ids"])
     scope = Scope(event_id, frozenset(decision["person_ids"]), frozenset(), frozenset())
     ledger_store.settle(connection, scope)
     if decision["kind"] != "cover":

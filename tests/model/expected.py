@@ -85,6 +85,8 @@ class Said:
     kind: str
     faces: dict[UUID, Face] = field(default_factory=dict)
     persons: dict[UUID, Person | None] = field(default_factory=dict)
+    members: dict[UUID, frozenset[UUID]] = field(default_factory=dict)
+    """Which faces those persons had."""
     may_be_lost: bool = False
     """A purge or a deletion came after it: whether it can still be undone is not for this model to say."""
 
@@ -285,14 +287,18 @@ class Expected:
             if person is None:
                 self.persons.pop(key, None)
             elif key in self.persons:
-                self.persons[key] = copy(person)
-                if person.user is not None and person.user not in self.users:
-                    self.persons[key] = Person(person.number, cover=person.cover)
+                is_left = person.user is None or person.user in self.users
+                self.persons[key] = copy(person) if is_left else Person(person.number, cover=person.cover)
         for key, face in said.faces.items():
             if key in self.faces:
                 now = self.faces[key]
                 now.person = face.person if face.person in self.persons else None
                 now.is_placed, now.is_joined, now.rejected = face.is_placed, face.is_joined, face.rejected
+        # Whom clustering brought meanwhile to somebody who is a user again, nobody has said to be them.
+        again = {key for key in said.members if key in self.persons and self.persons[key].user is not None}
+        for face in self.faces_in(*again):
+            if face.person and face.id not in said.members[face.person] and not face.is_placed:
+                face.person = None
 
     # ------------------------------------------------------------ comparing
 

@@ -20,6 +20,7 @@ from tests.model.steps import (
     PurgeUser,
     Redeliver,
     Replace,
+    SetAside,
     Step,
     Undo,
     Upload,
@@ -55,5 +56,7 @@ KNOWN: Mapping[str, list[Step]] = {
     # Nobody clustered what an invitation had held back.
     "nobody waits for a guest who says that it is not them": [Invite(2), Upload((2, 0)), Answer(0, 0, accepts=False)],
     "nor for one whose invitation is undone": [Invite(2), Upload((2, 0)), Undo(0)],
+    # Clustering went on while a person was nobody's.
+    "a face that came meanwhile is asked about": [Link(0, 0), Upload((0,)), SetAside(2), Undo(0)],
     "a person whose last face is gone says so": [Move(9, 2, 0), DeleteObject(7)],
 }

@@ -796,6 +796,7 @@ def _said(decision: UUID, kind: str, faces: dict[UUID, Face], persons: dict[UUID
     said = Said(decision, kind)
     said.faces = {key: face for key, face in faces.items() if face != expected.faces[key]}
     said.persons = {key: persons.get(key) for key, person in expected.persons.items() if persons.get(key) != person}
+    said.members = {key: frozenset(face.id for face in faces.values() if face.person == key) for key in said.persons}
     about = {*said.persons, *(face.person for face in said.faces.values())}
     about |= {expected.faces[key].person for key in said.faces}
     expected.touched |= {faces[key].guest for key in said.faces}
