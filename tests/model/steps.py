@@ -51,6 +51,7 @@ class Play:
         self.expected = start.expected.copied()
         self.event_id, self.organiser = start.event_id, start.organiser
         self.done: list[str] = []
+        self.taken: list[Step] = []
         self._backdrops = 1000
 
     def take(self, step: Step) -> None:
@@ -59,9 +60,11 @@ class Play:
         Raises:
             AssertionError: something is not as it should be; with all steps so far.
         """
+        self.taken.append(step)
         try:
             self.done.append(f"{step}: {step.take(self)}")
         except NotNow:
+            self.taken.pop()
             return
         self.system.settle()
         self.expect_no_difference()
@@ -73,8 +76,12 @@ class Play:
             AssertionError: something is not as it should be; with all steps so far.
         """
         differences = self.expected.differences(self.system.look())
-        steps = "\n".join(f"  {number}. {line}" for number, line in enumerate(self.done, 1))
-        assert not differences, "\n".join(["after", steps, "there is:", *(f"  - {line}" for line in differences)])
+        assert not differences, self.story(*differences)
+
+    def story(self, *problems: str) -> str:
+        """What was done, and what came of it."""
+        steps = [f"  {number}. {line}" for number, line in enumerate(self.done, 1)]
+        return "\n".join(["after", *steps, "there is:", *(f"  - {line}" for line in problems), f"steps: {self.taken}"])
 
     # ------------------------------------------------------------ what a step is about
 
@@ -126,7 +133,7 @@ class Play:
             with self.system.database.transaction() as connection:
                 decided = act(connection)
         except Problem as problem:
-            message = "\n".join([*self.done, f"{kind} is refused: {problem.code}, {problem.detail}"])
+            message = self.story(f"{kind}, which is refused: {problem.code}, {problem.detail}")
             raise AssertionError(message) from None
         believe(self.expected, decided)
         self.expected.history.append(_said(decided.decision_id, kind, faces, persons, self.expected))
@@ -348,7 +355,7 @@ class Recluster(Step):
         play.system.cluster(play.event_id)
         after = {UUID(row["id"]): row["face_person_id"] for row in play.system.look().faces}
         moved = [str(face) for face, person in before.items() if after.get(face) != (person and str(person))]
-        assert not moved, "\n".join([*play.done, f"clustered once more, and {len(moved)} faces moved"])
+        assert not moved, play.story(f"one more clustering, and {len(moved)} faces moved")
         return "once more"
 
 
@@ -637,7 +644,7 @@ class Undo(Step):
                 ledger.undo(connection, play.organiser, play.event_id, said.id)
         except Problem as problem:
             if said is history[-1] and not said.may_be_lost:
-                message = "\n".join([*play.done, f"undoing {said.kind} is refused: {problem.code}"])
+                message = play.story(f"the undoing of {said.kind}, which is refused: {problem.code}")
                 raise AssertionError(message) from None
             return f"{said.kind}, which is refused: {problem.code}"
         history.remove(said)
@@ -685,7 +692,7 @@ def _purge(play: Play, persons: set[UUID], user: UUID | None, call: str, *values
     }
     (row,) = play.system.execute(f"SELECT {call} AS receipt", *values)
     found = {key: row["receipt"]["erased"][key] for key in wanted}
-    assert found == wanted, "\n".join([*play.done, f"the receipt says {found}, erased were {wanted}"])
+    assert found == wanted, play.story(f"a receipt that says {found} where {wanted} were erased")
     expected.purged(persons, user)
 
 

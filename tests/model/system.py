@@ -34,12 +34,13 @@ _MOST_MESSAGES = 100
 
 _SEEN = """
 SELECT
-    (SELECT coalesce(jsonb_agg(to_jsonb(f) - 'embedding'), '[]') FROM faces AS f) AS faces,
+    -- Not whole rows: embeddings as text take longer than all the rest.
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'media_id', media_id, 'bbox', bbox,
+        'face_person_id', face_person_id, 'thumbnail_object', thumbnail_object)), '[]') FROM faces) AS faces,
     (SELECT coalesce(jsonb_agg(p), '[]') FROM face_persons AS p) AS persons,
     (SELECT coalesce(jsonb_agg(t), '[]') FROM media_tags AS t) AS tags,
     (SELECT coalesce(jsonb_agg(m), '[]') FROM media AS m) AS media,
     (SELECT coalesce(jsonb_agg(s), '[]') FROM face_suggestions AS s) AS suggestions,
-    (SELECT coalesce(jsonb_agg(r), '[]') FROM face_rejections AS r) AS rejections,
     (SELECT coalesce(jsonb_agg(j), '[]') FROM ml_jobs AS j WHERE status NOT IN ('completed', 'failed')) AS open_jobs,
     (SELECT coalesce(jsonb_agg(o), '[]') FROM outbox AS o) AS outbox,
     (SELECT coalesce(jsonb_agg(r), '[]') FROM purge_receipts AS r WHERE completed_at IS NULL) AS open_receipts
@@ -64,7 +65,6 @@ class Seen:
     tags: list[Row]
     media: list[Row]
     suggestions: list[Row]
-    rejections: list[Row]
     open_jobs: list[Row]
     outbox: list[Row]
     open_receipts: list[Row]

@@ -90,7 +90,7 @@ _STEP = st.sampled_from([kind for kind, often in STEPS.items() for _ in range(of
 ANY_SEQUENCE = st.builds(
     lambda beginning, steps: [*beginning, *steps],
     st.sampled_from(_BEGINNINGS),
-    st.lists(_STEP, min_size=3, max_size=12),
+    st.lists(_STEP, min_size=3, max_size=10),
 )
 
 
