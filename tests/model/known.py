@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.model.steps import (
-    Answer,
+from tests.model.host_steps import (
     Companion,
-    Cover,
     DeleteCompanion,
     DeleteObject,
     DeleteRow,
     DeleteUser,
-    Invite,
-    Link,
-    Merge,
-    Move,
-    PurgePerson,
-    PurgeUser,
     Redeliver,
     Replace,
-    SetAside,
-    Step,
-    Undo,
     Upload,
 )
+from tests.model.people_steps import Answer, Cover, Invite, Link, Merge, Move, PurgePerson, PurgeUser, SetAside, Undo
+from tests.model.play import Step
 
 KNOWN: Mapping[str, list[Step]] = {
     # A face was known by its place alone.

@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 
 from tests.databases import Databases
 from tests.examples import examples
+from tests.model.host_steps import Upload
 from tests.model.known import KNOWN
-from tests.model.steps import STEPS, Invite, Link, Merge, Move, Play, Start, Step, Upload, start
+from tests.model.people_steps import Invite, Link, Merge, Move
+from tests.model.play import Play, Start, Step
+from tests.model.start import start
+from tests.model.steps import STEPS
 from tests.model.system import System
 
 _SEQUENCES = 100
