@@ -19,22 +19,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import leash
+from local.restarts import Restarts
 
 Report = Callable[[str], None]
 
 _POLL_SECONDS = 0.02
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
-_GIVE_UP_DEATHS = 5
-_GIVE_UP_SECONDS = 10.0
-_FIRST_BACKOFF_SECONDS = 0.1
-_LONGEST_BACKOFF_SECONDS = 2.0
 _TAIL_LINES = 20
 # Loopback is never behind a proxy, whatever the environment says.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -118,31 +114,26 @@ class _Keeper(threading.Thread):
 
     def run(self) -> None:
         """Keep the process alive until it is stopped or keeps dying."""
-        deaths: deque[float] = deque(maxlen=_GIVE_UP_DEATHS)
-        unready_in_a_row = 0
+        restarts = Restarts()
         while not self._stopping.is_set():
             try:
                 child = self._spawn()
             except OSError as error:
                 self._give_up(f"{self.process.name} cannot be started: {error}")
                 return
-            was_ready = self._await_ready(child)
+            ready_since = time.monotonic() if self._await_ready(child) else None
             returncode = child.wait()
             with self._changed:
                 self.ready.clear()
             _end_group(child.pid)
             if self._stopping.is_set():
                 return
-            now = time.monotonic()
-            deaths.append(now)
-            recent = sum(now - death < _GIVE_UP_SECONDS for death in deaths)
-            unready_in_a_row = 0 if was_ready else unready_in_a_row + 1
-            if _GIVE_UP_DEATHS in (recent, unready_in_a_row):
+            pause = restarts.pause_after_death(time.monotonic(), ready_since)
+            if pause is None:
                 self._give_up(f"{self.process.name} keeps dying ({_ending(returncode)})\n{self.tail()}")
                 return
             self._report(f"{self.process.name} {_ending(returncode)}: starting it again")
-            backoff = _FIRST_BACKOFF_SECONDS * 2 ** (recent - 1)
-            self._stopping.wait(min(backoff, _LONGEST_BACKOFF_SECONDS))
+            self._stopping.wait(pause)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         process = self.process

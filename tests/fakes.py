@@ -66,6 +66,14 @@ class _Object:
     content_type: str
 
 
+@dataclass(frozen=True)
+class Contents:
+    """All buckets at one moment."""
+
+    objects: Mapping[tuple[str, str], _Object]
+    newest: int
+
+
 class MemoryObjects:
     """Buckets in memory. ``away`` makes every call Retryable; ``reads`` names what was read."""
 
@@ -121,6 +129,23 @@ class MemoryObjects:
         """Upload an object, as a host app does; returns its generation."""
         self.write(bucket, name, data, content_type=content_type)
         return self._objects[bucket, name].generation
+
+    def find(self, bucket: str, name: str) -> int | None:
+        """The generation of an object; None when there is none."""
+        found = self._objects.get((bucket, name))
+        return None if found is None else found.generation
+
+    def remove(self, bucket: str, name: str) -> None:
+        """Delete just this object, as a host app does."""
+        del self._objects[bucket, name]
+
+    def contents(self) -> Contents:
+        """All buckets as they are, for `put_back`."""
+        return Contents(dict(self._objects), self._newest)
+
+    def put_back(self, contents: Contents) -> None:
+        """Make all buckets what they were, the next generation included."""
+        self._objects, self._newest = dict(contents.objects), contents.newest
 
     def names(self, bucket: str) -> list[str]:
         """The names of all objects of a bucket, sorted."""

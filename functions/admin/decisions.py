@@ -184,7 +184,7 @@ def decline(connection: Connection, invitation_id: UUID) -> Decided:
     """
     invitation, person, place = _open_invitation(connection, invitation_id, None)
     scope = Scope(person["event_id"], frozenset({person["id"]}), frozenset(), frozenset())
-    with ledger.decide(connection, "decline", None, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "decline", None, place, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "declined")
         store.set_status(connection, person["id"], "pending")
         entry.subject = {"person_id": str(person["id"]), "invitation_id": str(invitation_id)}

@@ -149,9 +149,10 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
     # A run may have put faces of the decision into persons that it does not name: they lose them now.
     holders = ledger_store.holders_of(connection, event_id, decision["face_ids"])
     ledger_store.put_back(connection, event_id, changes)
+    ledger_store.release_untagged(connection, event_id, decision["person_ids"])
     scope = Scope(event_id, frozenset(decision["person_ids"]) | holders, frozenset(), frozenset())
     ledger_store.settle(connection, scope)
-    if decision["kind"] not in ("cover", "invite", "one_person"):
+    if decision["kind"] not in ("cover", "one_person"):
         ledger_store.ask_for_clustering(connection, event_id)
     undone_by = ledger_store.record(
         connection,

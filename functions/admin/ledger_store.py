@@ -343,6 +343,16 @@ WHERE EXISTS (SELECT FROM face_persons WHERE id = image.person_a_id AND event_id
     AND EXISTS (SELECT FROM face_persons WHERE id = image.person_b_id AND event_id = %(event_id)s)
 ON CONFLICT DO NOTHING
 """
+# Everybody in a linked person's faces is tagged: who is not came while the person was nobody's, by clustering alone.
+_RELEASE_UNTAGGED = """
+UPDATE faces SET face_person_id = NULL, updated_at = now() FROM face_persons
+WHERE face_persons.id = faces.face_person_id AND face_persons.event_id = %(event_id)s
+    AND face_persons.id = ANY(%(persons)s) AND face_persons.status = 'linked' AND NOT faces.placed_by_human
+    AND NOT EXISTS (
+        SELECT FROM media_tags
+        WHERE media_tags.media_id = faces.media_id AND tagged_user_id = face_persons.linked_user_id
+    )
+"""
 # Small rows that changed are taken out and put in again.
 _REPLACED = frozenset({"media_tags", "face_suggestions"})
 # In this order: what refers to a row goes before it does, and comes back after it.
@@ -394,6 +404,11 @@ def put_back(connection: Connection, event_id: UUID, changes: Sequence[Mapping[s
     for table, statement in _PUT_BACK:
         if table in undoing.gone:
             connection.execute(statement, {"event_id": event_id, "before": Jsonb(undoing.gone[table])})
+
+
+def release_untagged(connection: Connection, event_id: UUID, person_ids: Sequence[UUID]) -> None:
+    """Take out of persons that are linked again the faces that clustering put there meanwhile: it suggests them."""
+    connection.execute(_RELEASE_UNTAGGED, {"event_id": event_id, "persons": list(person_ids)})
 
 
 def _sorted_out(changes: Sequence[Mapping[str, Any]]) -> _Undoing:

@@ -167,6 +167,12 @@ FROM (
 ) AS held
 WHERE face_persons.id = held.person_id AND NOT metadata @> held.summary
 """
+# A person that people decided on stays when its last face goes; a run names only those that have some.
+_EMPTY_SUMMARIES = """
+UPDATE face_persons SET updated_at = now(), metadata = metadata - 'avg_quality' || '{"face_count": 0}'
+WHERE event_id = %s AND coalesce(metadata ->> 'face_count', '0') <> '0'
+    AND NOT EXISTS (SELECT FROM faces WHERE faces.face_person_id = face_persons.id)
+"""
 _CLEAR_SUGGESTIONS = """
 DELETE FROM face_suggestions USING face_persons
 WHERE face_persons.id = face_suggestions.face_person_id AND face_persons.event_id = %s
@@ -229,6 +235,7 @@ def write_plan(connection: Connection, event_id: UUID, plan: Plan) -> None:
             "qualities": [round(summary.avg_quality, 4) for summary in summaries.values()],
         },
     )
+    connection.execute(_EMPTY_SUMMARIES, (event_id,))
     connection.execute(_CLEAR_SUGGESTIONS, (event_id,))
     connection.execute(
         _SUGGEST,

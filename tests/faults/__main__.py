@@ -43,6 +43,7 @@ _PURE = (
             "tests/unit/shared/test_push.py",
             "tests/contract/test_messages.py",
             "tests/faults/test_broker_faults.py",
+            "tests/model/test_any_sequence.py",
         ),
     ),
     (3, ("tests/unit/cluster/test_decisions_survive.py", "tests/unit/cluster/test_face_rules.py")),
