@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from functions.cluster.states import FaceState
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "embeddings"
+NAMES = ("football", "lfw10", "movies", "sitcom", "sports")
+HOW_TO_GET = (
+    f"labelled embeddings ({', '.join(NAMES)}) belong in {FOLDER.parent.name}/{FOLDER.name} beside the repository"
+)
 UNKNOWN = "?"
 _NAMES = UUID("0c0f8f3e-53a5-4b80-9d6f-6d8ef3b9a001")
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.labelled_embeddings import HOW_TO_GET, NAMES, labelled_faces
+from functions.cluster.states import FaceState
+from tests.labelled_faces import HOW_TO_GET, NAMES, load_sets
 from tests.not_run import not_run
 from tests.simulated_events import MINI_SCENARIOS, SimulatedEvent, in_lots, simulate
 
@@ -83,24 +84,27 @@ def poor_statistics(found: Cosines) -> dict[str, float]:
     }
 
 
+def are_poor(faces: list[FaceState]) -> NDArray[np.bool_]:
+    """Which faces found nobody: bool[n]."""
+    return np.array([face.quality_score < POOR_SCORE or (face.sharpness or 0.0) < POOR_SHARPNESS for face in faces])
+
+
 @cache
 def simulated(name: str) -> tuple[SimulatedEvent, Cosines, NDArray[np.bool_]]:
     event = simulate(replace(MINI_SCENARIOS[name], faces=600), seed=1)
-    score = np.array([face.quality_score for face in event.faces])
-    sharpness = np.array([face.sharpness for face in event.faces], dtype=np.float64)
-    poor = (score < POOR_SCORE) | (sharpness < POOR_SHARPNESS)
+    poor = are_poor(event.faces)
     return event, cosines(event.embeddings, event.identity, poor), poor
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bounds_hold_for_real_photos(name: str) -> None:
-    faces = labelled_faces(name)
-    if faces is None:
+    event = load_sets().get(name)
+    if event is None:
         not_run("statistics of labelled photos", HOW_TO_GET)
-    poor = (faces.score < POOR_SCORE) | (faces.sharpness < POOR_SHARPNESS)
-    found = cosines(faces.embeddings, faces.who, poor)
+    poor = are_poor(event.faces)
+    found = cosines(event.embeddings, event.who, poor)
     assert not outside(statistics(found), BOUNDS)
-    if np.count_nonzero(poor & (faces.who == "")) > 10:
+    if np.count_nonzero(poor & (event.who == "")) > 10:
         assert not outside(poor_statistics(found), POOR_BOUNDS)
 
 
