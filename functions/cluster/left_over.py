@@ -14,6 +14,10 @@ from functions.cluster.same_photo import conflicting
 
 Labels = NDArray[np.int32]
 
+JOIN_ROUNDS = 2
+"""How often left-over faces are looked at once pairs have become persons: the third face of a person of two may make
+the fourth plain. A third round changed nothing on the labelled sets."""
+
 BLOCK_ROWS = 4096
 """Rows compared with all clusters at a time; bounds the memory of a comparison."""
 
@@ -39,8 +43,11 @@ def place_left_over(
     first = int(labels.max(initial=NOISE)) + 1
     labels[alone] = first + np.arange(alone.shape[0], dtype=np.int32)[:, None]
     if parameters.join_similarity is not None:
-        # Once more, as pairs have become persons and others have grown.
-        labels = join(embeddings, labels, photos, seeds, pairs[:0], parameters.join_similarity, parameters)
+        for _ in range(JOIN_ROUNDS):
+            grown = join(embeddings, labels, photos, seeds, pairs[:0], parameters.join_similarity, parameters)
+            if np.array_equal(grown, labels):
+                break
+            labels = grown
     return labels
 
 

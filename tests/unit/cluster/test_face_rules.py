@@ -298,6 +298,13 @@ def test_a_left_over_face_joins_a_person_of_two() -> None:
     assert place_left_over(rows, alone, np.arange(3), np.array([True, True, False]), DEFAULTS).tolist() == [0] * 3
 
 
+def test_the_third_face_of_a_person_of_two_may_make_the_fourth_plain() -> None:
+    cosines = np.array([[1, 0.75, 0.46, 0.50], [0.75, 1, 0.60, 0.47], [0.46, 0.60, 1, 0.32], [0.50, 0.47, 0.32, 1]])
+    rows = np.asarray(np.linalg.cholesky(cosines), dtype=np.float32)
+    assert labels_of(unit(rows), parameters_of("mini")).tolist() == [0, 0, 0, 0]
+    assert labels_of(unit(rows[[0, 1, 3]]), parameters_of("mini")).tolist() == [0, 0, -1], "not near enough to the pair"
+
+
 def test_a_pair_needs_two_photos_two_seeds_and_likeness() -> None:
     embeddings = unit(np.array([[1.0, 0.1], [1.0, 0.0]]))
     alone = np.array([-1, -1], dtype=np.int32)
