@@ -161,7 +161,11 @@ def main(arguments: list[str] | None = None) -> int:
     constants = propose(likeness, constants_of(pack).cluster, source)
     sys.stdout.write(report(likeness, constants, leave_one_out(faces, pack), people) + "\n")
     target = options.out or Path(f"calibration-{pack}.json")
-    target.write_text(calibration_for(pack, constants).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    try:
+        target.write_text(calibration_for(pack, constants).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"error: {target} cannot be written ({error.strerror}): name another file with --out\n")
+        return 1
     sys.stdout.write(f"\nwritten to {target}: give its content to FACE_CALIBRATION (Terraform: face_calibration)\n")
     return 0
 

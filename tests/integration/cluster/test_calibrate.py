@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.cluster.calibrate import main
+from functions.cluster.calibrate import embedded, main
 from local.sample_event import make_sample_event
 from shared.calibration import constants_of, read_calibration
 
@@ -46,6 +46,16 @@ def test_labelled_photos_become_a_calibration_that_groups_them(
     assert float(scores[2]) > 0.95
     assert "guest-1/notes.txt is left out" in printed.err
     assert "22 of 22 photos" in printed.err, "progress is shown"
+
+
+@pytest.mark.usefixtures("mini_pack")
+def test_a_file_that_cannot_be_written_is_named(
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = embedded(people, "mini", mirrored=False)
+    monkeypatch.setattr("functions.cluster.calibrate.embedded", lambda *_, **__: archive)
+    assert main([str(people), "--pack", "mini", "--out", str(tmp_path / "missing" / "calibration.json")]) == 1
+    assert "cannot be written (No such file or directory): name another file with --out" in capfd.readouterr().err
 
 
 def test_a_folder_without_people_says_what_to_add(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
