@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from functions.cluster.calibrate import embedded, main
 from local.sample_event import make_sample_event
 from shared.calibration import constants_of, read_calibration
+
+embedded_once = cache(embedded)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +31,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("mini_pack")
 def test_labelled_photos_become_a_calibration_that_groups_them(
-    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("functions.cluster.calibrate.embedded", embedded_once)
     written = tmp_path / "calibration.json"
     assert main([str(people), "--pack", "mini", "--out", str(written), "--source", "the sample event"]) == 0
     printed = capfd.readouterr()
@@ -52,8 +56,7 @@ def test_labelled_photos_become_a_calibration_that_groups_them(
 def test_a_file_that_cannot_be_written_is_named(
     people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = embedded(people, "mini", mirrored=False)
-    monkeypatch.setattr("functions.cluster.calibrate.embedded", lambda *_, **__: archive)
+    monkeypatch.setattr("functions.cluster.calibrate.embedded", embedded_once)
     assert main([str(people), "--pack", "mini", "--out", str(tmp_path / "missing" / "calibration.json")]) == 1
     assert "cannot be written (No such file or directory): name another file with --out" in capfd.readouterr().err
 
