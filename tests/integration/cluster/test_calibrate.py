@@ -61,3 +61,15 @@ def test_an_unknown_folder_or_pack_is_named(tmp_path: Path, capfd: pytest.Captur
     assert f"{tmp_path / 'missing'} is no folder" in capfd.readouterr().err
     assert main([os.fspath(tmp_path), "--pack", "no-such-pack"]) == 1
     assert "invalid choice: 'no-such-pack'" in capfd.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_told_before_any_photo_is_looked_at(
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing" / "calibration.json"
+    for out, said in ((tmp_path, f"{tmp_path} is a folder"), (missing, f"there is no folder {missing.parent}")):
+        assert main([str(people), "--pack", "mini", "--out", str(out)]) == 1
+        printed = capfd.readouterr()
+        assert said in printed.err
+        assert "photos," not in printed.err, "no photo was looked at"
+        assert not printed.out
