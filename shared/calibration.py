@@ -124,7 +124,8 @@ def read_calibration(text: str) -> Calibration:
     try:
         content = json.loads(text)
     except ValueError as error:
-        message = f"not JSON: {error}"
+        hint = "" if text.lstrip().startswith("{") else " (it takes the JSON itself, not the name of a file)"
+        message = f"not JSON: {error}{hint}"
         raise CalibrationError(message) from None
     try:
         # From JSON again, as strict models take no list for a tuple; and a file may say 1 where 1.0 is meant.

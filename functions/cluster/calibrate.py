@@ -101,7 +101,7 @@ def report(likeness: Likeness, constants: PackConstants, left_out: list[LeftOut]
         passing, kept = float((likeness.strangers >= value).mean()), float((likeness.one_person >= value).mean())
         lines.append(f"{field + '_similarity':24} {value:7.3f}  {passing:15.4%}   {kept:19.1%}")
     lines.append(f"{'max_distance':24} {cluster.max_distance:7.3f}")
-    for field in ("keep_similarity", "fragment_similarity", "suggestion_similarity", "merge_similarity"):
+    for field in ("fragment_similarity", "suggestion_similarity", "merge_similarity"):
         lines.append(f"{field:24} {getattr(cluster, field):7.3f}")
     if constants.search and constants.across_events:
         for name, value in (("likely", constants.search.likely), ("possible", constants.search.possible)):
@@ -136,6 +136,17 @@ def _scores(left_out: list[LeftOut], people: list[str]) -> list[str]:
     ]
 
 
+def _cannot_be_written(target: Path) -> str | None:
+    """Why a file cannot be put there, asked before minutes are spent on photos; None when it can."""
+    if target.is_dir():
+        return f"{target} is a folder: name a file for --out"
+    if not target.parent.is_dir():
+        return f"there is no folder {target.parent} for --out: make it, or name another"
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        return f"{target} cannot be written: name another file for --out"
+    return None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Calibrate a pack; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -148,6 +159,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="the file to write; default calibration-PACK.json")
     parser.add_argument("--source", default=None, help="what the photos were, for whoever reads a run's report")
     options = parser.parse_args(arguments)
+    target = options.out or Path(f"calibration-{options.pack}{'-mirrored' if options.mirrored else ''}.json")
+    problem = _cannot_be_written(target)
+    if problem:
+        sys.stderr.write(f"error: {problem}\n")
+        return 1
     try:
         faces, people, model = read_faces(embedded(options.folder, options.pack, mirrored=options.mirrored))
         likeness = likeness_of(faces)
@@ -160,12 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     source = options.source or f"{np.count_nonzero(faces.person != NOBODY)} labelled faces of {len(people)} people"
     constants = propose(likeness, constants_of(pack).cluster, source)
     sys.stdout.write(report(likeness, constants, leave_one_out(faces, pack), people) + "\n")
-    target = options.out or Path(f"calibration-{pack}.json")
-    try:
-        target.write_text(calibration_for(pack, constants).model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        sys.stderr.write(f"error: {target} cannot be written ({error.strerror}): name another file with --out\n")
-        return 1
+    target.write_text(calibration_for(pack, constants).model_dump_json(indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(f"\nwritten to {target}: give its content to FACE_CALIBRATION (Terraform: face_calibration)\n")
     return 0
 

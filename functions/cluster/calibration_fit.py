@@ -33,9 +33,9 @@ NOBODY = -1
 APART_RATE, JOIN_RATE, PAIR_RATE, SAME_FACE_RATE = 0.02, 0.001, 0.0002, 0.00001
 """The part of strangers' pairs that may pass: faces held together on average; joining; the cap and pairs; being taken
 for one person twice in a photo."""
-KEEP_BELOW_APART, FRAGMENT_ABOVE_JOIN = 0.05, 0.1
-"""A face that was in a person stays for a little less than holds others together; a part of a person that HDBSCAN sees
-apart stays for more than a single face needs to join: means of several faces are more alike. As for `mini`."""
+FRAGMENT_ABOVE_JOIN = 0.1
+"""A part of a person that HDBSCAN sees apart stays for more than a single face needs to join: means of several faces
+are more alike. As for `mini`."""
 EVENT_PERSONS, LIKELY_FPIR, POSSIBLE_FPIR = 100, 0.01, 0.05
 """A search compares with the persons of one event; the part of strangers' searches that may find somebody."""
 ACROSS_COMPARISONS, ACROSS_RATE, ACROSS_MARGIN = 30 * 20, 0.01, 0.1
@@ -137,7 +137,8 @@ def likeness_of(faces: LabelledFaces) -> Likeness:
     if len(people) < LEAST_PEOPLE or int(differ.sum()) < LEAST_STRANGERS:
         message = (
             f"{len(people)} people with two faces or more and {int(differ.sum())} pairs of strangers: at least "
-            f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each"
+            f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each. "
+            "Every folder right below the one that is named counts as one person; files beside these folders are not looked at"
         )
         raise TooLittle(message)
     group = np.full(labelled.size, NOBODY)
@@ -166,7 +167,10 @@ def spread(cosines: NDArray[np.float32]) -> Spread:
 
 
 def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackConstants:
-    """The constants at the rates above; what labelled faces do not tell (gates, margins) stays as in ``start``."""
+    """The constants at the rates above.
+
+    What labelled faces do not tell stays as in ``start``: gates, margins, whether faces are kept (``keep_similarity``).
+    """
     strangers, to_mean, means = (spread(one) for one in (likeness.strangers, likeness.face_to_mean, likeness.means))
     apart, join, pair = (strangers.passed_by(rate) for rate in (APART_RATE, JOIN_RATE, PAIR_RATE))
     cluster = start.model_copy(
@@ -181,7 +185,6 @@ def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackCon
             "pair_similarity": pair,
             "max_distance": round(1.0 - pair, 3),
             "same_face_similarity": strangers.passed_by(SAME_FACE_RATE),
-            "keep_similarity": round(apart - KEEP_BELOW_APART, 3),
             "fragment_similarity": round(min(join + FRAGMENT_ABOVE_JOIN, 0.99), 3),
         }
     )

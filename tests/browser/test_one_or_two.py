@@ -9,6 +9,21 @@ from tests.browser.pages import PHONE, Window
 from tests.browser.stage import Scene
 from tests.integration.end_to_end.whole_cloud import wait_until
 
+_BROKEN_WORDS = """answers => {
+  const texts = document.createTreeWalker(answers, NodeFilter.SHOW_TEXT);
+  const broken = [];
+  while (texts.nextNode()) {
+    for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((rect) => Math.round(rect.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+"""The words in an element that go on in another line."""
+
 
 @both
 def test_a_person_who_may_be_two_is_said_to_be_one_or_taken_apart(
@@ -24,6 +39,7 @@ def test_a_person_who_may_be_two_is_said_to_be_one_or_taken_apart(
     expect(page.page.locator(".question .side")).to_have_count(2)
     assert page.violations() == []
     assert page.small_targets() == []
+    assert page.page.locator(".answers").evaluate(_BROKEN_WORDS) == []
     page.press("one person", page.page.locator(".answers"))
     said = "SELECT said_to_be_one FROM face_persons WHERE id = %s"
     wait_until(lambda: scene.stage.rows(said, person)[0]["said_to_be_one"], "they are said to be one", 30)

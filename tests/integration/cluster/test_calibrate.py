@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from functions.cluster.calibrate import embedded, main
+from functions.cluster.calibrate import main
 from local.sample_event import make_sample_event
 from shared.calibration import constants_of, read_calibration
-
-embedded_once = cache(embedded)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +28,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("mini_pack")
 def test_labelled_photos_become_a_calibration_that_groups_them(
-    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("functions.cluster.calibrate.embedded", embedded_once)
     written = tmp_path / "calibration.json"
     assert main([str(people), "--pack", "mini", "--out", str(written), "--source", "the sample event"]) == 0
     printed = capfd.readouterr()
@@ -52,15 +48,6 @@ def test_labelled_photos_become_a_calibration_that_groups_them(
     assert "22 of 22 photos" in printed.err, "progress is shown"
 
 
-@pytest.mark.usefixtures("mini_pack")
-def test_a_file_that_cannot_be_written_is_named(
-    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("functions.cluster.calibrate.embedded", embedded_once)
-    assert main([str(people), "--pack", "mini", "--out", str(tmp_path / "missing" / "calibration.json")]) == 1
-    assert "cannot be written (No such file or directory): name another file with --out" in capfd.readouterr().err
-
-
 def test_a_folder_without_people_says_what_to_add(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "nobody").mkdir()
     written = tmp_path / "calibration.json"
@@ -74,3 +61,15 @@ def test_an_unknown_folder_or_pack_is_named(tmp_path: Path, capfd: pytest.Captur
     assert f"{tmp_path / 'missing'} is no folder" in capfd.readouterr().err
     assert main([os.fspath(tmp_path), "--pack", "no-such-pack"]) == 1
     assert "invalid choice: 'no-such-pack'" in capfd.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_told_before_any_photo_is_looked_at(
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing" / "calibration.json"
+    for out, said in ((tmp_path, f"{tmp_path} is a folder"), (missing, f"there is no folder {missing.parent}")):
+        assert main([str(people), "--pack", "mini", "--out", str(out)]) == 1
+        printed = capfd.readouterr()
+        assert said in printed.err
+        assert "photos," not in printed.err, "no photo was looked at"
+        assert not printed.out

@@ -75,7 +75,7 @@ def test_real_sets_lead_to_the_constants_that_trying_found() -> None:
 
 def test_what_faces_do_not_tell_stays() -> None:
     constants = proposed(faces_of_guests())
-    kept = ("seed_min_quality", "seed_min_sharpness", "join_margin", "join_evidence")
+    kept = ("seed_min_quality", "seed_min_sharpness", "join_margin", "join_evidence", "keep_similarity")
     assert [getattr(constants, field) for field in kept] == [getattr(START, field) for field in kept]
 
 
@@ -98,7 +98,7 @@ def test_everybody_left_out_in_turn_is_grouped_by_what_the_others_said() -> None
 def test_too_few_people_are_refused_with_what_to_add() -> None:
     faces = faces_of_guests()
     few = np.where(np.isin(faces.person, np.unique(faces.person)[1:4]), faces.person, NOBODY)
-    with pytest.raises(TooLittle, match="Add folders of people"):
+    with pytest.raises(TooLittle, match=r"Add folders of people .* Every folder right below .* counts as one person"):
         likeness_of(LabelledFaces(faces.embeddings, few, faces.photo, faces.states))
 
 

@@ -126,6 +126,14 @@ def test_what_is_no_calibration_is_refused(text: str) -> None:
         read_calibration(text)
 
 
+def test_the_name_of_a_file_in_the_place_of_its_content_is_told() -> None:
+    with pytest.raises(CalibrationError, match="the JSON itself, not the name of a file"):
+        read_calibration("/etc/trombi/calibration.json")
+    with pytest.raises(CalibrationError) as caught:
+        read_calibration('{"version": 1,')
+    assert "name of a file" not in str(caught.value)
+
+
 def test_an_error_names_a_few_problems_and_counts_the_others() -> None:
     file = content()
     file["packs"]["mini"]["cluster"] = {}
