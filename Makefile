@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,11 +48,15 @@ browser: ## Chromium, for the tests of the web page (CHROMIUM=/path/to/chromium 
 screenshots: setup browser ## the web page's main states into docs/images; everybody in them is drawn
 	@$(BIN)/python -m tests.browser.screenshots
 
+check: setup ## in less than a minute: ruff, mypy, and the tests of pure parts and of messages
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -n 2 -m "not long" tests/unit tests/contract/test_messages.py
+
 # In the order of the folders: reordered, the few tests that take minutes would come last and wait for each other.
 # Three at a time, for two processors: the tests of the bus and of whole clouds wait more than they compute.
-test: setup ## everything that is checked; ends with what could not run here
+test: setup ## everything that is checked; ends with what could not run here and the ten slowest
 	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
-	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=10
 
 formats: setup ## write docs/formats.md anew from the cases of the tests
 	@$(BIN)/python -m tests.unit.shared.formats_document

@@ -138,7 +138,8 @@ def likeness_of(faces: LabelledFaces) -> Likeness:
         message = (
             f"{len(people)} people with two faces or more and {int(differ.sum())} pairs of strangers: at least "
             f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each. "
-            "Every folder right below the one that is named counts as one person; files beside these folders are not looked at"
+            "Every folder right below the one that is named counts as one person; files beside these folders are not "
+            "looked at"
         )
         raise TooLittle(message)
     group = np.full(labelled.size, NOBODY)

@@ -96,13 +96,14 @@ def invitation_link(stage: Stage, email: str) -> str:
     """The link of the mail that came to an address."""
     found: list[str] = []
 
-    def has_come() -> bool:
-        with httpx.Client(base_url=stage.inbox, trust_env=False) as inbox:
+    with httpx.Client(base_url=stage.inbox, trust_env=False) as inbox:
+
+        def has_come() -> bool:
             for name in re.findall(r'href="(/mails/[^"]+)"', inbox.get("/").text):
                 mail = inbox.get(name).text
                 if email in mail:
                     found.extend(re.findall(r"http://127\.0\.0\.1:\d+/invite/[\w-]{43}", mail))
-        return bool(found)
+            return bool(found)
 
-    wait_until(has_come, f"a mail to {email}", 60)
+        wait_until(has_come, f"a mail to {email}", 60)
     return found[0]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,19 +19,30 @@ FUNCTIONS = ("admin", "callback", "cluster", "detect")
 def modules(*folders: str) -> Iterator[Path]:
     """Every Python file under the folders, relative to the repository."""
     for folder in folders:
-        yield from (path.relative_to(ROOT) for path in sorted((ROOT / folder).rglob("*.py")))
+        yield from files_of(folder)
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def files_of(folder: str) -> tuple[Path, ...]:
+    return tuple(path.relative_to(ROOT) for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports anywhere, with the names it takes from them: ``google.cloud.storage``."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def is_of(name: str, package: str) -> bool:
@@ -213,7 +225,7 @@ def test_a_pure_module_imports_no_input_or_output_not_even_through_another(path:
 
 @pytest.mark.parametrize("path", PURE)
 def test_a_pure_module_neither_opens_a_file_nor_reads_a_calendar(path: str) -> None:
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(Path(path))):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             assert called not in {"now", "today", "utcnow", "time", "sleep", "print", "default_rng"}, (

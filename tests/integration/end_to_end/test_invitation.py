@@ -19,15 +19,18 @@ _HOST = "host@example.com"
 def mail_to(cloud: Cloud, address: str) -> str:
     """The page of the newest mail to an address, once it is there."""
     pages: list[str] = []
+    # One client: each makes a TLS context of its own, 15 ms of the processor.
+    with httpx.Client(base_url=cloud.addresses.inbox_url, trust_env=False) as inbox:
 
-    def has_come() -> bool:
-        inbox = httpx.get(cloud.addresses.inbox_url, trust_env=False).text
-        found = re.search(rf'href="(/mails/[^"]+)">[^<]*</a><br>\s*<small>to {re.escape(address)}', inbox)
-        if found:
-            pages.append(httpx.get(f"{cloud.addresses.inbox_url}{found[1]}", trust_env=False).text)
-        return found is not None
+        def has_come() -> bool:
+            found = re.search(
+                rf'href="(/mails/[^"]+)">[^<]*</a><br>\s*<small>to {re.escape(address)}', inbox.get("/").text
+            )
+            if found:
+                pages.append(inbox.get(found[1]).text)
+            return found is not None
 
-    wait_until(has_come, f"a mail to {address}")
+        wait_until(has_come, f"a mail to {address}")
     return pages[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -27,12 +28,17 @@ def _other_picture(scene: Scene, photos: Photos) -> StorageNotification:
     """One of two people is somebody else now; the other is the same face in other bytes."""
     before = scene.upload(photos["group-middle"])
     scene.detection.uploaded(before)
-    other = Image.open(io.BytesIO(photos["group-middle"]))
-    stranger = Image.open(io.BytesIO(photos["guest-1-1"])).resize((other.width // 2, other.height))
-    other.paste(stranger, (other.width // 2, 0))
+    return scene.upload(_with_stranger(photos["group-middle"], photos["guest-1-1"]), media_of(before))
+
+
+@cache
+def _with_stranger(two_people: bytes, portrait: bytes) -> bytes:
+    picture = Image.open(io.BytesIO(two_people))
+    stranger = Image.open(io.BytesIO(portrait)).resize((picture.width // 2, picture.height))
+    picture.paste(stranger, (picture.width // 2, 0))
     stream = io.BytesIO()
-    other.save(stream, "JPEG", quality=90)
-    return scene.upload(stream.getvalue(), media_of(before))
+    picture.save(stream, "JPEG", quality=90)
+    return stream.getvalue()
 
 
 def _deletion(scene: Scene, photos: Photos) -> StorageNotification:

@@ -16,6 +16,8 @@ from functions.cluster.persons import applied, person_id_from_faces, plan_person
 from functions.cluster.states import FaceState, PersonState, Plan
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
 
+pytestmark = pytest.mark.long
+
 EVENT_ID = UUID("2e2ac5b5-8f8e-4a53-9b6c-1f0f6b1f5a01")
 
 

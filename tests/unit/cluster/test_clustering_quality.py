@@ -14,6 +14,8 @@ from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from tests.clustering_quality import CAPPED, ONE_FOR_ALL, PLAIN, WIDER_CAP, Quality, quality
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
 
+pytestmark = pytest.mark.long
+
 SEEDS = (0, 1)
 
 LEAST_F = {"wedding": 0.981, "hard": 0.960, "crowd": 0.964, "siblings": 0.983, "groups": 0.975, "main siblings": 0.965}

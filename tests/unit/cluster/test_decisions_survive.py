@@ -20,6 +20,8 @@ from tests.examples import examples
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit
 from tests.unit.cluster.small_events import survivor_of
 
+pytestmark = pytest.mark.long
+
 EVENT_ID = UUID("0d8f6e0e-8f6c-4f0b-8c3e-2f2b6a3a7c11")
 HELD = {"linked", "invited", "ignored"}
 

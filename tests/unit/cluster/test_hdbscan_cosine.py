@@ -129,6 +129,7 @@ def test_labels_are_those_of_hdbscan_in_canonical_order_where_distances_tie(make
     assert agreement(labels_of(embeddings, parameters), hdbscan_in_canonical_order(embeddings, *parameters)) == 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [people, blobs, noise, duplicates], ids=named)
 def test_labels_are_those_of_hdbscan_at_three_thousand(make: Make) -> None:
     embeddings = make(np.random.default_rng(1), 3000)
@@ -193,6 +194,7 @@ def test_blocks_of_any_size_give_the_very_same_tree(
     assert_same_tree(blocked, spanning_tree_of_all_pairs(embeddings, min_samples))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [people, noise, near_duplicates, lattice], ids=named)
 def test_at_a_thousand_the_tree_is_that_of_all_pairs(make: Make) -> None:
     embeddings = make(np.random.default_rng(6), 1000)
@@ -221,6 +223,7 @@ def test_pairs_that_are_told_apart_in_float64_give_the_very_same_tree(
     assert looked_at, "nothing was looked at in float64, so the test shows nothing"
 
 
+@pytest.mark.long
 def test_thousands_of_nearly_identical_faces_take_little_memory_and_time() -> None:
     rng = np.random.default_rng(0)
     embeddings = unit(unit(rng.standard_normal(512)) + 1e-5 * rng.standard_normal((6000, 512)))
@@ -242,6 +245,7 @@ def assert_same_tree(one: SpanningTree, other: SpanningTree) -> None:
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
+@pytest.mark.long
 def test_blocks_at_five_thousand_give_the_labels_of_one_block() -> None:
     event = simulate(Scenario(faces=5000, main_presence=0.3, main_persons=2), 3)
     assert_same_tree(

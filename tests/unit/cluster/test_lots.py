@@ -14,6 +14,8 @@ from tests.examples import examples
 from tests.lots import at_once, in_lots, random_lots
 from tests.simulated_events import SCENARIOS, simulate
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("pack", ["mini", "buffalo_l"])
 @given(scenario=st.sampled_from(sorted(SCENARIOS)), seed=st.integers(0, 10_000))

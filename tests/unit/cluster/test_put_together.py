@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid5
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions.cluster.states import FaceState, PersonState, PersonStatus
 from tests.examples import examples
 from tests.unit.cluster.small_events import EVENT_ID, SmallEvent, some_id, survivor_of
+
+pytestmark = pytest.mark.long
 
 PEOPLE = 5
 EACH = 5

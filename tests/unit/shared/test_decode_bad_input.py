@@ -5,6 +5,7 @@ import struct
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_what_a_file_is_does_not_depend_on_where_it_says_it_comes_from() -> None
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("png", png_bomb(20_000)),
+        ("png", lambda: png_bomb(20_000)),
         ("jpeg", FILES["jpeg"]),
         ("gif", FILES["gif"]),
         ("bmp", FILES["bmp"]),
@@ -133,12 +134,12 @@ def test_what_a_file_is_does_not_depend_on_where_it_says_it_comes_from() -> None
         ("webp lossless", b"RIFF\x1e\0\0\0WEBPVP8L\x0a\0\0\0\x2f\xff\xff\xff\x0f" + b"\0" * 8),
         ("heif", FILES["heif"]),
         ("avif", FILES["avif"]),
-        ("tiff", encode(Image.new("1", (20_000, 20_000)), "TIFF", compression="group4")),
+        ("tiff", lambda: encode(Image.new("1", (20_000, 20_000)), "TIFF", compression="group4")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_bomb_is_refused_by_its_header(name: str, data: bytes) -> None:
-    bomb = _with_huge_header(name, data)
+def test_a_bomb_is_refused_by_its_header(name: str, data: bytes | Callable[[], bytes]) -> None:
+    bomb = _with_huge_header(name, data if isinstance(data, bytes) else data())
     tracemalloc.start()
     started = time.perf_counter()
     error = refusal(bomb)
@@ -162,15 +163,10 @@ def test_a_webp_whose_size_is_not_in_its_first_chunk_is_not_even_opened(first: b
 
 
 @pytest.mark.parametrize(
-    "data",
-    [
-        png_with_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80_000_000), 9)),
-        png_with_chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(bytes(80_000_000), 9)),
-        png_with_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(80_000_000), 9)),
-    ],
-    ids=["zTXt", "iTXt", "iCCP"],
+    ("kind", "before"), [(b"zTXt", b"Comment\0\0"), (b"iTXt", b"Comment\0\1\0\0\0"), (b"iCCP", b"profile\0\0")]
 )
-def test_a_zip_bomb_in_a_png_chunk_is_not_unpacked(data: bytes) -> None:
+def test_a_zip_bomb_in_a_png_chunk_is_not_unpacked(kind: bytes, before: bytes) -> None:
+    data = png_with_chunk(kind, before + zlib.compress(bytes(80_000_000), 9))
     tracemalloc.start()
     with contextlib.suppress(BadImage):
         decode(data)
