@@ -98,7 +98,7 @@ def test_everybody_left_out_in_turn_is_grouped_by_what_the_others_said() -> None
 def test_too_few_people_are_refused_with_what_to_add() -> None:
     faces = faces_of_guests()
     few = np.where(np.isin(faces.person, np.unique(faces.person)[1:4]), faces.person, NOBODY)
-    with pytest.raises(TooLittle, match="Add folders of people .* Every folder right below .* counts as one person"):
+    with pytest.raises(TooLittle, match=r"Add folders of people .* Every folder right below .* counts as one person"):
         likeness_of(LabelledFaces(faces.embeddings, few, faces.photo, faces.states))
 
 
