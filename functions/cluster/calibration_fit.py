@@ -137,9 +137,8 @@ def likeness_of(faces: LabelledFaces) -> Likeness:
     if len(people) < LEAST_PEOPLE or int(differ.sum()) < LEAST_STRANGERS:
         message = (
             f"{len(people)} people with two faces or more and {int(differ.sum())} pairs of strangers: at least "
-            f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each. "
-            "Every folder right below the one that is named counts as one person; files beside these folders are not "
-            "looked at"
+            f"{LEAST_PEOPLE} and {LEAST_STRANGERS} are needed. Add folders of people with five photos each. Every "
+            "folder right below the one that is named counts as one person; files beside them are not looked at"
         )
         raise TooLittle(message)
     group = np.full(labelled.size, NOBODY)
@@ -168,9 +167,9 @@ def spread(cosines: NDArray[np.float32]) -> Spread:
 
 
 def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackConstants:
-    """The constants at the rates above.
+    """The constants at the rates above; what labelled faces do not tell stays as in ``start``.
 
-    What labelled faces do not tell stays as in ``start``: gates, margins, whether faces are kept (``keep_similarity``).
+    That is gates, margins, and whether faces are kept in their person (``keep_similarity``).
     """
     strangers, to_mean, means = (spread(one) for one in (likeness.strangers, likeness.face_to_mean, likeness.means))
     apart, join, pair = (strangers.passed_by(rate) for rate in (APART_RATE, JOIN_RATE, PAIR_RATE))

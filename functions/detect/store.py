@@ -305,8 +305,7 @@ def refuse_other_model(connection: Connection, event_id: UUID, model: str) -> No
 def _other_model(held: str | None, model: str) -> Permanent:
     reason = (
         f"the event holds embeddings of {held}, this function makes those of {model}, and the two are not "
-        "comparable: set FACE_PACK and FACE_MIRRORED back, or erase the event's embeddings and detect all of its "
-        "photos again"
+        "comparable: set FACE_PACK and FACE_MIRRORED back; or erase the event's embeddings and detect all photos again"
     )
     return Permanent("model_mismatch", reason)
 

@@ -181,7 +181,7 @@ def test_embeddings_of_another_model_are_refused_with_the_words_of_both(
     assert (job["status"], job["error_code"]) == ("failed", "model_mismatch")
     assert MODEL in job["error"]
     assert "another-model" in job["error"]
-    assert "FACE_PACK" in job["error"]
+    assert "FACE_PACK and FACE_MIRRORED" in job["error"]
     assert scene.store.reads == []
     after = scene.dump()
     for unchanged in ("faces", "counters", "thumbnails"):
