@@ -215,17 +215,19 @@ CREATE FUNCTION public.purge_face_data_for_address(purged_address text, of_event
     AS $$
 DECLARE
     address text := trombi_address(purged_address);
-    accounts uuid[];
+    accounts uuid[] := ARRAY(SELECT id FROM users WHERE trombi_address(email) = address ORDER BY id);
+    account uuid;
+    receipt jsonb;
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
-    accounts := ARRAY(SELECT id FROM users WHERE trombi_address(email) = address LIMIT 2);
-    IF cardinality(accounts) <> 1 THEN
-        accounts := '{NULL}';
-    END IF;
-    IF address = '' OR NOT trombi_hold_for_erasure(of_event, accounts[1], NULL, ARRAY[address]) THEN
+    IF address = '' OR NOT trombi_hold_for_erasure_of(of_event, accounts, ARRAY[address]) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    RETURN trombi_erase(of_event, accounts[1], NULL, ARRAY[address]);
+    receipt := trombi_erase(of_event, accounts[1], NULL, ARRAY[address]);
+    FOREACH account IN ARRAY accounts[2:] LOOP
+        receipt := trombi_join_receipts(receipt, trombi_erase(of_event, account, NULL, ARRAY[address]));
+    END LOOP;
+    RETURN receipt;
 END
 $$;
 
@@ -1037,6 +1039,30 @@ $$;
 
 
 --
+-- Name: trombi_hold_for_erasure_of(uuid, uuid[], text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_hold_for_erasure_of(of_event uuid, user_list uuid[], addresses text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    person_list uuid[] := trombi_persons_of(of_event, NULL, NULL, addresses) || ARRAY(
+        SELECT unnest(trombi_persons_of(of_event, of_user, NULL, addresses)) FROM unnest(user_list) AS of_user);
+    face_list uuid[] := ARRAY(
+        SELECT face_id FROM media_tags JOIN media ON media.id = media_id
+        WHERE media.event_id = of_event AND tagged_user_id = ANY(user_list) AND face_id IS NOT NULL);
+BEGIN
+    IF obj_description('users'::regclass) = 'made by Trombi' THEN
+        PERFORM 1 FROM users WHERE id = ANY(user_list) AND made_by_invitation ORDER BY id FOR UPDATE;
+    END IF;
+    PERFORM trombi_hold_rows(of_event, NULL::uuid || user_list, person_list, face_list);
+    RETURN EXISTS (SELECT FROM events WHERE id = of_event);
+END
+$$;
+
+
+--
 -- Name: trombi_hold_rows(uuid, uuid[], uuid[], uuid[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1099,6 +1125,30 @@ CREATE FUNCTION public.trombi_is_organiser(event uuid) RETURNS boolean
         SELECT FROM event_members
         WHERE event_id = event AND user_id = trombi_user_id() AND role IN ('owner', 'organizer')
     ) $$;
+
+
+--
+-- Name: trombi_join_receipts(jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_join_receipts(kept jsonb, joined jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE receipt purge_receipts;
+BEGIN
+    UPDATE outbox SET receipt_id = (kept ->> 'id')::uuid WHERE receipt_id = (joined ->> 'id')::uuid;
+    DELETE FROM purge_receipts WHERE id = (joined ->> 'id')::uuid;
+    UPDATE purge_receipts SET
+        erased = (
+            SELECT jsonb_object_agg(key, value::integer + coalesce((joined -> 'erased' ->> key)::integer, 0))
+            FROM jsonb_each_text(purge_receipts.erased)
+        ),
+        completed_at = CASE WHEN joined ->> 'completed_at' IS NOT NULL THEN completed_at END
+    WHERE id = (kept ->> 'id')::uuid RETURNING * INTO receipt;
+    RETURN to_jsonb(receipt);
+END
+$$;
 
 
 --
@@ -3835,4 +3885,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0013'),
     ('0014'),
     ('0015'),
-    ('0016');
+    ('0016'),
+    ('0017');

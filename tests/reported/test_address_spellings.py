@@ -60,6 +60,28 @@ def test_a_purge_finds_who_was_invited_and_who_has_the_account(site: AdminSite, 
     assert set(purge(site, review, NORMAL).values()) == {0}
 
 
+def test_a_purge_finds_every_account_that_has_the_address(site: AdminSite, review: Review) -> None:
+    one, other, invited, *_ = review.people()
+    faces = sum(len(review.faces_of(person)) for person in (one, other, invited))
+    status, _ = site.ask("POST", f"/person/{invited}/invite", review.organiser, email=NORMAL)
+    assert status == 200
+    # Two accounts, as a host app has them that tells addresses apart by their spelling.
+    for person, member, spelling in zip((one, other), review.members[:2], SPELLINGS[1:3], strict=True):
+        site.connection.execute("UPDATE users SET email = %s WHERE id = %s", (spelling, member))
+        with review.database.transaction() as connection:
+            decisions.link(connection, review.organiser, person, member)
+    site.connection.execute("UPDATE faces SET thumbnail_object = 'events/thumbnails/' || id")
+    erased = purge(site, review, NORMAL)
+    assert (erased["faces"], erased["persons"], erased["invitations"]) == (faces, 3, 1)
+    receipts = rows(site.connection, "purge_receipts")
+    assert [receipt["erased"] for receipt in receipts] == [erased]
+    # Every thumbnail's erasure belongs to the one receipt, which says when all of it is done.
+    left = [entry for entry in rows(site.connection, "outbox") if entry["kind"] == "delete_objects"]
+    assert {entry["receipt_id"] for entry in left} == {receipts[0]["id"]}
+    assert len(left) == faces
+    assert receipts[0]["completed_at"] is None
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_what_the_host_calls_in_sql_takes_any_spelling(site: AdminSite, review: Review, spelling: str) -> None:
     (person_id, *_) = review.people()
