@@ -12,6 +12,7 @@ ORIENTATION: Final = 0x0112
 SUB_DIRECTORIES: Final = 0x014A
 
 _ORIENTATIONS: Final = range(1, 9)
+_SHORT: Final = 3
 # Bytes of one value, by type: byte, text, short, long, rational, their signed kinds, float, double, offset of a
 # directory, and BigTIFF's three of 64 bits.
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -101,14 +102,19 @@ def layout(data: bytes) -> Layout | None:
     return Layout(order, struct.unpack_from(f"{order}Q", data, 8)[0], is_big=True)
 
 
-def directory(data: bytes, made: Layout, start: int) -> Directory | None:
-    """Read the directory at `start`; None when it is not all in the file. Of a tag that is there twice, the first."""
+def directory(data: bytes, made: Layout, start: int, *, may_be_cut: bool = False) -> Directory | None:
+    """Read the directory at `start`; None when it is not all in the file. Of a tag that is there twice, the first.
+
+    With `may_be_cut`, a directory that is cut has the entries that are there.
+    """
     counted, entry_size = ("Q", _BIG_ENTRY) if made.is_big else ("H", _CLASSIC_ENTRY)
     value, offset = (8, "Q") if made.is_big else (4, "I")
     head = struct.calcsize(f"<{counted}")
     if start < head or start + head > len(data):
         return None
     (count,) = struct.unpack_from(f"{made.order}{counted}", data, start)
+    if may_be_cut:
+        count = min(count, (len(data) - start - head) // entry_size)
     end = start + head + count * entry_size
     if end > len(data):
         return None
@@ -145,8 +151,12 @@ def directories(data: bytes) -> Iterator[Directory]:
 def exif_orientation(block: bytes) -> int:
     """The orientation that an EXIF block (a TIFF header and its directories) tells: 1 to 8, and 1 for none.
 
-    EXIF alone counts, as in browsers: XMP's `tiff:Orientation` is not looked at. Damaged metadata counts as none.
+    As in browsers, EXIF alone counts, XMP's `tiff:Orientation` does not; the tag is one SHORT, as EXIF says, or it is
+    not looked at; and a directory that is cut tells what is left of it. Other damaged metadata counts as none.
     """
     made = layout(block)
-    first = directory(block, made, made.first) if made is not None else None
-    return first.orientation if first is not None else 1
+    first = directory(block, made, made.first, may_be_cut=True) if made is not None else None
+    told = first.entries.get(ORIENTATION) if first is not None else None
+    if first is None or told is None or (told.kind, told.count) != (_SHORT, 1):
+        return 1
+    return first.orientation

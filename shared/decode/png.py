@@ -55,7 +55,7 @@ def essence(data: bytes) -> Essence:
     Raises:
         SyntaxError: a chunk that the pixels need has another checksum than it says.
     """
-    kept, orientation, profile, colour_type = [_SIGNATURE], 1, b"", data[25]
+    kept, exif, profile, colour_type = [_SIGNATURE], b"", b"", data[25]
     for kind, start, end in _chunks(data):
         if kind == b"IHDR" and len(kept) > 1:
             continue  # a second header would change the size that was looked at
@@ -66,15 +66,15 @@ def essence(data: bytes) -> Essence:
             kept.append(data[start:end])
         elif end > len(data) or not _is_intact(data, start, end):
             continue
-        elif kind == b"eXIf":
-            orientation = exif_orientation(data[start + 8 : end - 4])
+        elif kind == b"eXIf" and not exif:
+            exif = data[start + 8 : end - 4]
         elif kind == b"iCCP" and not profile:
             profile = _profile(data[start + 8 : end - 4])
         elif kind == b"tRNS" and end - start - _CHUNK_OVERHEAD >= _TRANSPARENCY.get(colour_type, len(data)):
             kept.append(data[start:end])
     # Behind data that is cut short an end would only hide that.
     whole = len(kept[-1]) >= _CHUNK_OVERHEAD and _is_complete(kept[-1])
-    return Essence(b"".join([*kept, _END] if whole else kept), orientation, profile)
+    return Essence(b"".join([*kept, _END] if whole else kept), exif_orientation(exif), profile)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

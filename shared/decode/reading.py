@@ -187,6 +187,9 @@ def _decode_preview(
 def _decode_page(page: tiff.Page, name: str, data: bytes, limits: DecodeLimits, orientation: int) -> DecodedPhoto:
     check_size(page.width, page.height, limits)
     check_memory("a TIFF", page.width, page.height, _memory_of_page(data, page, limits), limits)
+    misread = tiff.why_misread(page)
+    if misread is not None:
+        raise _unread_colours(misread)
     essence = tiff.essence(data, page)
     try:
         image = _open(Format.TIFF, essence.file)
@@ -194,11 +197,15 @@ def _decode_page(page: tiff.Page, name: str, data: bytes, limits: DecodeLimits, 
         unread = tiff.why_not_read(page)
         if unread is None:
             raise
-        reason = f"The TIFF file holds {unread}, which are not read. Export it as JPEG, or as TIFF with 8 or 16 bits."
-        raise BadImage(BadImageCode.UNSUPPORTED_FORMAT, reason) from None
+        raise _unread_colours(unread) from None
     with image:
         check_size(*image.size, limits)
         return _reduced(image, name, limits, orientation, essence.profile)
+
+
+def _unread_colours(what: str) -> BadImage:
+    reason = f"The TIFF file holds {what}, which are not read. Export it as JPEG, or as TIFF with 8 bits a colour."
+    return BadImage(BadImageCode.UNSUPPORTED_FORMAT, reason)
 
 
 def _reduced(image: Image.Image, name: str, limits: DecodeLimits, orientation: int, profile: bytes) -> DecodedPhoto:

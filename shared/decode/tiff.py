@@ -14,12 +14,12 @@ from shared.decode.ifd import Directory, Layout, directories, layout
 
 NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-SAMPLES, SAMPLE_FORMAT, PROFILE = 277, 339, 34675
+SAMPLES, PLANES, SAMPLE_FORMAT, PROFILE = 277, 284, 339, 34675
 
 # Strips, tiles, palette, predictor, fax options, extra samples, JPEG tables and YCbCr: what readers need for pixels.
 _ABOUT_PIXELS: Final = frozenset(
     {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, SAMPLE_FORMAT}
-    | {266, 273, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338, 340, 341, 347}
+    | {PLANES, 266, 273, 278, 279, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338, 340, 341, 347}
     | set(range(512, 522))
     | {529, 530, 531, 532}
 )
@@ -29,6 +29,8 @@ _OLD_REDUCED: Final = 2
 _NO_PICTURES: Final = frozenset({4, 51177, 52527})
 _FLOATING_POINT: Final = 3
 _MOST_BITS: Final = 16
+_BYTE_BITS: Final = 8
+_UNCOMPRESSED, _SEPARATE = 1, 2
 # Pillow does not read these.
 _BIG_ENDIAN_BIG: Final = b"MM\0+"
 
@@ -84,6 +86,19 @@ def essence(data: bytes, page: Page) -> Essence:
     header = _header(made, len(data) + len(padding))
     alone = b"".join((header, memoryview(data)[len(header) :], padding, _directory(made, page.directory)))
     return Essence(alone, page.directory.orientation, page.directory.content(PROFILE))
+
+
+def why_misread(page: Page) -> str | None:
+    """What about a page Pillow would take for other pixels without complaint, in words; None when nothing is.
+
+    It reads every plane of uncompressed 16-bit colours as one of 8 bits.
+    """
+    told = page.directory
+    is_deep = max(told.numbers(BITS), default=1) > _BYTE_BITS
+    is_apart = told.number(PLANES) == _SEPARATE and told.number(SAMPLES, 1) > 1
+    if is_deep and is_apart and told.number(COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
+        return f"uncompressed colours of more than {_BYTE_BITS} bits in separate planes"
+    return None
 
 
 def why_not_read(page: Page) -> str | None:

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from PIL import Image
 
 from tests.unit.shared.photo_files import card, encode
@@ -24,9 +25,12 @@ class Page:
         self.tags, self.strip, self.jpeg, self.below = dict(tags), strip, jpeg, below
 
 
-def tiff_file(pages: Sequence[Page], *, start: bytes = b"II*\0") -> bytes:
-    """Write a little-endian TIFF, or what begins otherwise and is built like it (`start` is four bytes)."""
-    stream = io.BytesIO(start + bytes(12))
+def tiff_file(pages: Sequence[Page], *, start: bytes = b"II*\0", behind_header: bytes = b"") -> bytes:
+    """Write a little-endian TIFF, or what begins otherwise and is built like it (`start` is four bytes).
+
+    `behind_header` stands at 16.
+    """
+    stream = io.BytesIO(start + bytes(12) + behind_header)
     stream.seek(0, io.SEEK_END)
     following = 0
     for page in reversed(pages):
@@ -71,6 +75,25 @@ def page_of(image: Image.Image, *, reduced: bool = False, below: Sequence[Page] 
         278: (LONG, [image.height]),
     } | {int(name[1:]): tag for name, tag in more.items()}
     return Page(tags, strip=image.tobytes(), below=below)
+
+
+def tiff_of_planes(planes: Sequence[bytes], *, compressed: bool) -> bytes:
+    """A TIFF of the card's size whose 16-bit colours are one behind the other, each in a strip (deflated, or not)."""
+    width, height = card().size
+    ends = np.cumsum([16, *map(len, planes)]).tolist()
+    tags: dict[int, Tag] = {
+        256: (LONG, [width]),
+        257: (LONG, [height]),
+        258: (SHORT, [16] * len(planes)),
+        259: (SHORT, [8 if compressed else 1]),
+        262: (SHORT, [RGB]),
+        273: (LONG, ends[:-1]),
+        277: (SHORT, [len(planes)]),
+        278: (LONG, [height]),
+        279: (LONG, [len(plane) for plane in planes]),
+        284: (SHORT, [2]),
+    }
+    return tiff_file([Page(tags)], behind_header=b"".join(planes))
 
 
 def sensor_page(image: Image.Image) -> Page:

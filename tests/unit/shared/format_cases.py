@@ -27,6 +27,7 @@ from tests.unit.shared.container_files import (
     raw_file,
     sensor_page,
     tiff_file,
+    tiff_of_planes,
     xmp_orientation,
 )
 from tests.unit.shared.photo_files import card, encode, png_chunk
@@ -114,10 +115,10 @@ def _png() -> bytes:
     return encode(card(), "PNG")
 
 
-def _png_with(kind: bytes, content: bytes, plain: bytes | None = None) -> bytes:
-    """A chunk put before the pixels."""
+def _png_with(kind: bytes, content: bytes, plain: bytes | None = None, *, last: bool = False) -> bytes:
+    """A chunk put before the pixels, or as the last."""
     data = plain or _png()
-    place = data.index(b"IDAT") - 4
+    place = data.index(b"IEND" if last else b"IDAT") - 4
     return data[:place] + png_chunk(kind, content) + data[place:]
 
 
@@ -150,6 +151,12 @@ def _deep(bits: int) -> bytes:
     """The card as 16-bit grey of which only `bits` are used."""
     grey = np.asarray(card().convert("L")).astype(np.uint16)
     return encode(Image.fromarray(grey << (bits - 8)), "TIFF")
+
+
+def _deep_planes(*, compressed: bool) -> bytes:
+    """The card in 16 bits a colour, the three colours one behind the other."""
+    planes = [(plane.astype("<u2") * 257).tobytes() for plane in np.moveaxis(np.asarray(card()), 2, 0)]
+    return tiff_of_planes([zlib.compress(plane) if compressed else plane for plane in planes], compressed=compressed)
 
 
 def _big_endian(data: bytes) -> bytes:
@@ -237,6 +244,13 @@ def _with_exif(name: str, **options: object) -> bytes:
     return encode(_lying(), name, exif=exif(_SIDEWAYS), **options)
 
 
+def _turned_by(*, kind: int = SHORT, stored: Image.Image | None = None, cut: bool = False) -> bytes:
+    """A JPEG whose EXIF holds the orientation alone, as a tag of this type; or says that there are more tags."""
+    entry = struct.pack("<HHII", 274, kind, 1, _SIDEWAYS)
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 9 if cut else 1) + entry
+    return jpeg_with(jpeg_segment(0xE1, block), encode(stored or _lying(), "JPEG", quality=95))
+
+
 _OTHERS = [Image.new("RGB", (96, 64), colour) for colour in ("black", "white")]
 _FULL = (1344, 896)
 
@@ -252,6 +266,8 @@ def _jpeg_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("turned by XMP alone: as stored", READ, lambda: jpeg_with(jpeg_segment(0xE1, xmp), _jpeg())),
         ("damaged EXIF", READ, lambda: encode(card(), "JPEG", quality=95, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")),
         ("a colour profile that is none", READ, lambda: encode(card(), "JPEG", quality=95, icc_profile=b"none")),
+        ("turned by EXIF whose directory is cut behind that tag", READ, lambda: _turned_by(cut=True)),
+        ("turned by an EXIF tag that is no SHORT: as stored", READ, lambda: _turned_by(kind=LONG, stored=card())),
         ("segments of programs that are too short for what they are", READ, _short_segments),
         ("motion photo: a video behind the picture, with what looks like scans", READ, lambda: _jpeg() + _video()),
         (
@@ -287,6 +303,11 @@ def _png_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
             "turned by EXIF, beside more than 1 MB of text",
             READ,
             lambda: _png_with(b"zTXt", text, _with_exif("PNG")),
+        ),
+        (
+            "turned by the first of two EXIF",
+            READ,
+            lambda: _png_with(b"eXIf", exif(3)[6:], _with_exif("PNG"), last=True),
         ),
         ("turned by XMP alone: as stored", READ, lambda: _png_with(b"iTXt", xmp)),
         ("more than 1 MB of compressed text", READ, lambda: _png_with(b"zTXt", text)),
@@ -381,6 +402,12 @@ def _tiff_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("a colour profile that is none", READ, lambda: tiff_file([page_of(card(), t34675=(7, b"none" * 40))])),
         ("damaged tags of programs", READ, lambda: tiff_file([page_of(card(), t700=(99, b"abcdefgh"))])),
         ("floating-point colours", _unread("floating-point colours"), _float_colours),
+        (
+            "16 bits, colours in separate planes, uncompressed",
+            _unread("in separate planes"),
+            lambda: _deep_planes(compressed=False),
+        ),
+        ("the same, compressed", READ, lambda: _deep_planes(compressed=True)),
         (
             "BigTIFF with big-endian numbers",
             _unread("big-endian"),
