@@ -62,6 +62,7 @@ def group_faces(
     rows = rows[order]
     photos = _numbered([faces[index].media_id for index in order])
     seeds = np.array([may_seed(faces[index], parameters) for index in order], dtype=bool)
+    poor = ~seeds
 
     if parameters.same_face_similarity is not None:
         with single_threaded_blas():
@@ -81,7 +82,7 @@ def group_faces(
         ).labels
     stages["labels"] = clock()
     with single_threaded_blas():
-        labels = apply_face_rules(rows, labels, photos, seeds, parameters)
+        labels = apply_face_rules(rows, labels, photos, seeds, parameters, poor=poor)
     stages["rules"] = clock()
 
     result = np.empty_like(labels)
@@ -108,11 +109,17 @@ def apply_face_rules(
     photos: NDArray[np.integer],
     seeds: NDArray[np.bool_],
     parameters: ClusterParameters,
+    *,
+    poor: NDArray[np.bool_] | None = None,
 ) -> Labels:
-    """The rules that follow HDBSCAN, over its ``labels`` (int32[n]); ``photos`` (int[n]) says which faces share one."""
+    """The rules that follow HDBSCAN, over its ``labels`` (int32[n]); ``photos`` (int[n]) says which faces share one.
+
+    ``poor`` bool[n] are the faces that the gate keeps from seeding, by default all that do not seed: a copy on a
+    contact sheet does not seed either, and says nothing against whom it is like.
+    """
     if parameters.apart_similarity is not None or parameters.conflict_similarity is not None:
         labels = relabelled(hold_together(embeddings, labels, photos, parameters))
-    return relabelled(place_left_over(embeddings, labels, photos, seeds, parameters))
+    return relabelled(place_left_over(embeddings, labels, photos, seeds, parameters, poor=poor))
 
 
 def _order_of_faces(rows: NDArray[np.float32], faces: Sequence[FaceState]) -> NDArray[np.int64]:

@@ -315,6 +315,25 @@ def test_a_pair_needs_two_photos_two_seeds_and_likeness() -> None:
     assert alike_pairs(embeddings, alone, np.array([0, 1]), seeds, 0.999).tolist() == []
 
 
+def test_two_strangers_who_are_more_like_blurred_heads_than_each_other_found_no_person() -> None:
+    """Two heads that only just may seed are .58 alike, as blurred heads are; those would all join the two."""
+    just = [towards((0, 0.76), own=1), towards((0, 0.76), own=2)]
+    blurred = [towards((0, 0.9), own=10 + number) for number in range(6)]
+    rows, places = unit(np.array(just + blurred)), np.arange(8)
+    alone, seeds = np.full(8, -1, dtype=np.int32), np.arange(8) < 2
+    assert place_left_over(rows, alone, places, seeds, parameters_of("mini")).tolist() == [-1] * 8
+    assert alike_pairs(rows[:2], alone[:2], places[:2], seeds[:2], 0.55).tolist() == [[0, 1]], "were it not for them"
+    in_one_photo = np.array([0, 1, *[1] * 6])
+    assert alike_pairs(rows, alone, in_one_photo, seeds, 0.55).tolist() == [], "who stands beside one of them"
+
+
+def test_a_guest_s_own_blurred_photo_takes_no_pair_apart() -> None:
+    pair, blurred = [towards((0, 0.9), own=1), towards((0, 0.9), own=2)], [towards((0, 0.85), own=3)]
+    rows = unit(np.array(pair + blurred))
+    alone, seeds = np.full(3, -1, dtype=np.int32), np.arange(3) < 2
+    assert place_left_over(rows, alone, np.arange(3), seeds, parameters_of("mini")).tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("limits", "face"),
     [

@@ -105,6 +105,18 @@ def test_a_sheet_of_the_event_s_own_pictures_leaves_every_person_whole(people: i
         assert np.unique(labels[of_one]).size == 1
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_on_a_sheet_take_no_person_of_two_apart(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    whole = [person(random, 2, 0.75), person(random, 4), person(random, 4)]
+    portraits = np.concatenate(whole)
+    rows = np.concatenate([portraits, *(copies(random, some) for some in whole)])
+    before = groups(portraits, [*range(10)])
+    assert before.max() + 1 == 3
+    after = groups(rows, [*range(10), *[10] * 10])
+    assert np.array_equal(after[:10], before)
+
+
 def test_a_sheet_is_told_from_a_burst_and_from_a_group_photo() -> None:
     random = np.random.default_rng(1)
     mother, child = person(random, 1), person(random, 1)
