@@ -35,7 +35,7 @@ import jwt
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from local.cloud import FUNCTIONS, Cloud, CloudOptions
+from local.cloud.cloud import FUNCTIONS, Cloud, CloudOptions
 
 Connection = psycopg.Connection[DictRow]
 

@@ -33,10 +33,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_info
 
-from functions.cluster.block_runner import BlockRunner, available_processors
-from functions.cluster.face_rules import group_faces
-from functions.cluster.hdbscan_cosine import cluster
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.states import FaceState
+from functions.cluster.tree.block_runner import BlockRunner, available_processors
+from functions.cluster.tree.hdbscan_cosine import cluster
 from tests.simulated_events import Scenario, simulate
 
 SIZES = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
@@ -213,7 +213,7 @@ def _dask_runner() -> BlockRunner:
     """Two local workers, one thread each; the same ones for every call."""
     distributed = importlib.import_module("distributed")
     workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-    runner: BlockRunner = importlib.import_module("functions.cluster.dask_runner").DaskRunner(
+    runner: BlockRunner = importlib.import_module("functions.cluster.tree.dask_runner").DaskRunner(
         distributed.Client(workers)
     )
     return runner

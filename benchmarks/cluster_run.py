@@ -24,10 +24,10 @@ from psycopg.rows import dict_row
 
 from benchmarks.cluster import reset_peak, status_megabytes
 from functions.cluster.run import ClusterRun
+from local.cloud.postgres import database_url, postgres_process, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
 from local.migrate import migrate
-from local.postgres import database_url, postgres_process, remove_data
-from local.processes import Supervisor
-from local.state import State
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
 from shared.outbox import Outbox

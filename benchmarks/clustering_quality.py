@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.parameters import ClusterParameters, parameters_of
 from tests.clustering_quality import ONE_FOR_ALL, WIDER_CAP, quality
 from tests.labelled_faces import FOLDER, LabelledEvent, load_sets, scores, small_event, together

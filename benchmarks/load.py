@@ -37,11 +37,11 @@ from psycopg.rows import DictRow, dict_row
 
 from benchmarks import load_stub
 from functions.detect import packs
-from local.bus_setup import BusClient, create_subscriptions
-from local.cloud import FUNCTIONS, Cloud, CloudOptions, Function
-from local.host import HostApp, storage_client
-from local.sample_event import make_sample_event
-from local.state import Addresses
+from local.bus.setup import BusClient, create_subscriptions
+from local.cloud.cloud import FUNCTIONS, Cloud, CloudOptions, Function
+from local.cloud.state import Addresses
+from local.demo.host import HostApp, storage_client
+from local.demo.sample_event import make_sample_event
 from shared.bus import load_bus
 
 Connection = psycopg.Connection[DictRow]

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from playwright.sync_api import Browser, Locator, Page
 
-from local.drawn_event import DrawnEvent, make_drawn_event
+from local.demo.drawn_event import DrawnEvent, make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
 from tests.browser.stage import Stage, admin_alone
 from tests.integration.end_to_end.whole_cloud import wait_until

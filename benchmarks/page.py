@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, CDPSession, Page
 
-from local.drawn_event import DrawnEvent, make_drawn_event
+from local.demo.drawn_event import DrawnEvent, make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
 from tests.browser.stage import Stage, admin_alone
 

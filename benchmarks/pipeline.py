@@ -32,12 +32,12 @@ from functions.detect import packs
 from functions.detect.engine import Engine
 from functions.detect.pipeline import Detection
 from functions.detect.settings import DetectSettings
+from local.cloud.postgres import database_url, postgres_process
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from local.cloud.storage import NotificationTarget, create_buckets, storage_process
+from local.demo.sample_event import make_sample_event
 from local.migrate import migrate
-from local.postgres import database_url, postgres_process
-from local.processes import Supervisor
-from local.sample_event import make_sample_event
-from local.state import State
-from local.storage import NotificationTarget, create_buckets, storage_process
 from shared.contracts import StorageNotification
 from shared.database import Database
 from shared.outbox import Outbox

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from functions.detect import packs
 from functions.detect.pack_list import PackError
-from local.cloud import ROOT, Cloud, CloudOptions
-from local.demo import DemoError, print_addresses, run_demo
-from local.google_emulator import EmulatorMissingError
+from local.bus.google_emulator import EmulatorMissingError
+from local.cloud.cloud import ROOT, Cloud, CloudOptions
+from local.cloud.processes import ProcessFailedError
+from local.cloud.state import AlreadyRunningError
+from local.demo.demo import DemoError, print_addresses, run_demo
+from local.demo.sample_pictures import SamplePictureError
 from local.migrate import MigrationError
-from local.processes import ProcessFailedError
-from local.sample_pictures import SamplePictureError
-from local.state import AlreadyRunningError
 
 _EXPECTED = (
     AlreadyRunningError,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from local.cloud.postgres import database_url, postgres_process, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
 from local.migrate import SCHEMA, dump_schema, migrate
-from local.postgres import database_url, postgres_process, remove_data
-from local.processes import Supervisor
-from local.state import State
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from google.cloud import storage
 
-from local.sample_pictures import portraits
+from local.demo.sample_pictures import portraits
 from terraform.deployment import ROOT, Deployment, OperatorError, command, require, run, run_job, say
 
 Step = Callable[[Sequence[str]], None]

@@ -14,9 +14,9 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from functions.detect import packs
-from local.postgres import postgres_process, remove_data
-from local.processes import Supervisor
-from local.state import State
+from local.cloud.postgres import postgres_process, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
 from shared.database import Connection, Database
 from tests.databases import Databases
 from tests.examples import USUAL, examples

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from local.cloud.postgres import database_url as url_of
 from local.migrate import migrate
-from local.postgres import database_url as url_of
 
 _TEMPLATE = "migrated"
 # What tests delete leaves dead rows behind, which make indexes slow.

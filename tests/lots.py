@@ -9,9 +9,9 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.parameters import ClusterParameters
-from functions.cluster.persons import applied, person_id_from_faces, plan_persons
+from functions.cluster.persons.plan import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState
 
 EVENT_ID = UUID("9d0a3f7e-1a0b-4f5e-8a6c-57a4f3b9c001")

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.sample_pictures import SamplePicture, face_free_pictures, group_photo, portraits
+from local.demo.sample_pictures import SamplePicture, face_free_pictures, group_photo, portraits
 
 __all__ = [
     "LabelledPhotos",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import flask
 import functions_framework
 
-from functions.admin.auth import Authenticator
-from functions.admin.room import Room
+from functions.admin.door.auth import Authenticator
+from functions.admin.door.room import Room
 from functions.admin.settings import AdminSettings
 from functions.admin.site import make_site
 from shared.database import Database

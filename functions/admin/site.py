@@ -14,25 +14,23 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from functions.admin import (
-    api_docs,
-    decision_routes,
-    events,
-    faces,
-    invitations,
-    metrics,
-    operations,
-    pages,
-    persons,
-    photos,
-    privacy,
-    progress,
-)
-from functions.admin.answers import pack
-from functions.admin.auth import Authenticator, Unauthenticated
-from functions.admin.idempotency import HEADER as IDEMPOTENCY_KEY
-from functions.admin.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
-from functions.admin.room import Room
+from functions.admin.door.answers import pack
+from functions.admin.door.auth import Authenticator, Unauthenticated
+from functions.admin.door.idempotency import HEADER as IDEMPOTENCY_KEY
+from functions.admin.door.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
+from functions.admin.door.room import Room
+from functions.admin.events import progress
+from functions.admin.events import routes as events
+from functions.admin.invitations import routes as invitations
+from functions.admin.operations import docs as api_docs
+from functions.admin.operations import metrics
+from functions.admin.operations import routes as operations
+from functions.admin.page import routes as pages
+from functions.admin.photos import routes as photos
+from functions.admin.privacy import routes as privacy
+from functions.admin.review import decision_routes
+from functions.admin.review import face_routes as faces
+from functions.admin.review import person_routes as persons
 from shared.errors import Permanent, Retryable
 from shared.log import log_context, logger
 from shared.service import READY_PATH

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from functions.cluster.centroids import centroids
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.centroids import centroids
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.parameters import ClusterParameters
 from functions.cluster.states import FaceState
 from shared.calibration import (

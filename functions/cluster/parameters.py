@@ -34,7 +34,7 @@ class ClusterParameters:
     """The cap: faces hold together only by mutual reachability distances up to this (CLUSTER_MAX_DISTANCE)."""
     apart_similarity: float | None = _UNKNOWN.apart_similarity
     """Every cluster is held to this mean likeness: average linkage down to it, in which faces that speak for two people
-    (:mod:`functions.cluster.same_photo`) never come together; parts below ``min_cluster_size`` are left over."""
+    (:mod:`functions.cluster.faces.same_photo`) never come together; parts below ``min_cluster_size`` are left over."""
     conflict_similarity: float | None = _UNKNOWN.conflict_similarity
     """The same for clusters in which several photos speak for two people; the higher of the two counts there."""
     same_face_similarity: float | None = _UNKNOWN.same_face_similarity

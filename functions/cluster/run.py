@@ -12,10 +12,10 @@ from dataclasses import asdict
 from uuid import UUID
 
 from functions.cluster import store
-from functions.cluster.face_rules import Grouping, group_faces
+from functions.cluster.faces.rules import Grouping, group_faces
+from functions.cluster.faces.silhouette import sampled_silhouette
 from functions.cluster.parameters import ClusterParameters, parameters_of
-from functions.cluster.persons import person_id_from_faces, plan_persons
-from functions.cluster.silhouette import sampled_silhouette
+from functions.cluster.persons.plan import person_id_from_faces, plan_persons
 from functions.cluster.states import Plan
 from functions.cluster.store import EventFaces, RunReport
 from functions.cluster.workers import Workers, threads

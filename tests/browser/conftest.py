@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Browser
 
-from local.drawn_event import make_drawn_event
+from local.demo.drawn_event import make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
 from tests.browser.pages import PHONE, WINDOWS, ReviewPage, Window
 from tests.browser.stage import Scene, Stage, admin_alone

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from local.drawn_event import DrawnEvent, make_drawn_event
+from local.demo.drawn_event import DrawnEvent, make_drawn_event
 from tests.browser.chromium import HOW_TO_GET, find_chromium, started
 from tests.browser.pages import PHONE, Window
 from tests.browser.stage import Stage, admin_alone

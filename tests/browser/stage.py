@@ -14,9 +14,9 @@ import jwt
 import psycopg
 from psycopg.rows import dict_row
 
-from local.cloud import FUNCTIONS, Cloud, CloudOptions
-from local.processes import Report
-from local.sign_in import sign_in_link
+from local.cloud.cloud import FUNCTIONS, Cloud, CloudOptions
+from local.cloud.processes import Report
+from local.demo.sign_in import sign_in_link
 from tests.integration.end_to_end.whole_cloud import wait_until
 from tests.integration.local.small_cloud import state_directory
 

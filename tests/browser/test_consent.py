@@ -8,7 +8,7 @@ from uuid import UUID
 
 from playwright.sync_api import expect
 
-from functions.admin import pages
+from functions.admin.page import routes as pages
 from tests.browser.conftest import OpenWindow, both
 from tests.browser.pages import LAPTOP, Window
 from tests.browser.stage import Scene, Stage

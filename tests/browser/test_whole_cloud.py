@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from local.drawn_event import make_drawn_event
+from local.demo.drawn_event import make_drawn_event
 from tests.browser.conftest import OpenWindow, both
 from tests.browser.pages import Window
 from tests.browser.stage import Scene, Stage

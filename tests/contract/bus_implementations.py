@@ -14,11 +14,11 @@ from pathlib import Path
 
 from google.pubsub_v1 import types
 
-from local import google_emulator
-from local.broker import broker_process
-from local.bus_setup import BusClient
-from local.processes import Process, Supervisor
-from local.state import State
+from local.bus import google_emulator
+from local.bus.broker import broker_process
+from local.bus.setup import BusClient
+from local.cloud.processes import Process, Supervisor
+from local.cloud.state import State
 from tests.not_run import not_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]

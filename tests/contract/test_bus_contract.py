@@ -18,7 +18,7 @@ from google.api_core.exceptions import (
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1 import types
 
-from local.bus_setup import create_subscriptions, create_topics
+from local.bus.setup import create_subscriptions, create_topics
 from shared.bus import load_bus
 from tests.contract.bus_endpoint import Endpoint, Push, accept
 from tests.contract.bus_implementations import GOOGLE, SMALL, Implementation, RunningBus, running

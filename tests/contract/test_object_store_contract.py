@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import Supervisor
-from local.state import State
-from local.storage import NotificationTarget, create_buckets, storage_process
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from local.cloud.storage import NotificationTarget, create_buckets, storage_process
 from shared.errors import Permanent, Retryable
 from shared.storage import CloudStorage, ObjectMissing, ObjectStore
 from tests.contract.bus_implementations import PROJECT, SMALL, running

@@ -19,9 +19,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.oauth2 import service_account
 
-from local.processes import Supervisor
-from local.state import State
-from local.storage import (
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from local.cloud.storage import (
     DERIVED_BUCKET,
     PHOTOS_BUCKET,
     UPLOADS_TOPIC,

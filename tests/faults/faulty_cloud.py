@@ -25,12 +25,12 @@ from google.cloud import storage
 from psycopg.rows import dict_row
 
 from functions.detect.boxes import Box
-from local.cloud import Cloud, CloudOptions
-from local.function_process import FUNCTIONS, Function
-from local.host import HostApp
-from local.postgres import database_url, postgres_process, remove_data
-from local.processes import Supervisor
-from local.state import State
+from local.cloud.cloud import Cloud, CloudOptions
+from local.cloud.function_process import FUNCTIONS, Function
+from local.cloud.postgres import database_url, postgres_process, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from local.demo.host import HostApp
 from shared.bus import Bus, load_bus
 from tests.faults.coded_photos import boxes_of, coded_photo
 from tests.faults.plan import ENVIRONMENT, PATIENCE, FaultDirectory, History, Plan

@@ -16,8 +16,8 @@ from google.pubsub_v1 import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.broker_core import Broker
-from local.broker_store import Journal, undelivered
+from local.bus.broker_core import Broker
+from local.bus.broker_store import Journal, undelivered
 from tests.examples import examples
 
 _TOPIC = "projects/p/topics/topic"
@@ -109,7 +109,7 @@ def test_what_the_broker_has_taken_is_delivered_whoever_dies(
     seed: int, publishers: list[int | None], deaths: list[int]
 ) -> None:
     endpoint = Endpoint(Random(seed))
-    with tempfile.TemporaryDirectory() as folder, patch("local.broker_push.post", endpoint.post):
+    with tempfile.TemporaryDirectory() as folder, patch("local.bus.broker_push.post", endpoint.post):
         answered = asyncio.run(_live(Path(folder), endpoint, publishers, deaths))
     assert set(endpoint.acknowledged) >= answered
 
@@ -129,5 +129,5 @@ def test_a_message_whose_publisher_dies_just_after_it_was_stored_is_delivered(tm
         journal.close()
         return endpoint.acknowledged["orphan"]
 
-    with patch("local.broker_push.post", endpoint.post):
+    with patch("local.bus.broker_push.post", endpoint.post):
         assert asyncio.run(scenario()) == 1

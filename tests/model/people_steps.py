@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
-from functions.admin import decisions, ledger
-from functions.admin.decisions import Decided, Invitation
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
+from functions.admin.review import decisions, ledger
+from functions.admin.review.decisions import Decided, Invitation
 from tests.model.expected import Expected, Person
 from tests.model.play import NAMES, NotNow, Play, Step, in_order, one_of, told
 

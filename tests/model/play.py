@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID, uuid5
 
-from functions.admin.decisions import Decided
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
+from functions.admin.review.decisions import Decided
 from shared.database import Connection
 from tests.model.expected import Expected, Face, Person, Photo, Said
 from tests.model.pictures import Picture

@@ -13,8 +13,8 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from functions.admin.auth import SERVICE
-from functions.admin.enqueue import EnqueueRequest, enqueue
+from functions.admin.door.auth import SERVICE
+from functions.admin.operations.enqueue import EnqueueRequest, enqueue
 from functions.callback.results import Results, consider_clustering
 from functions.callback.settings import CallbackSettings
 from functions.callback.sweep import Sweep

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from functions.admin import decisions
+from functions.admin.review import decisions
 from shared.database import Connection
 from tests.arrange import rows
 from tests.integration.admin.conftest import AdminSite, open_site

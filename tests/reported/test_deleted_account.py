@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from functions.admin import decisions, ledger
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
+from functions.admin.review import decisions, ledger
 from local.migrate import MIGRATIONS
 from shared.database import Connection, Database
 from tests import arrange

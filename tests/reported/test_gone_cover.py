@@ -7,8 +7,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from functions.admin import decisions, ledger
-from functions.cluster.representative import best_cover
+from functions.admin.review import decisions, ledger
+from functions.cluster.persons.representative import best_cover
 from functions.cluster.states import FaceState
 from shared.database import Connection, Database
 from tests.integration.admin.reviewing import Review

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from functions.admin import decisions, ledger
-from functions.admin.person_state import person_state
+from functions.admin.review import decisions, ledger
+from functions.admin.review.person_state import person_state
 from shared.database import Connection, Database
 from tests.integration.admin.reviewing import Review
 

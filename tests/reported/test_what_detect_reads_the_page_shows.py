@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from functions.admin.photo_preview import preview
+from functions.admin.photos.preview import preview
 from functions.admin.settings import AdminSettings
 from functions.detect.settings import DetectSettings
 from shared.decode import DecodeLimits, decode, memory_needed

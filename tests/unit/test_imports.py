@@ -95,9 +95,9 @@ def test_outbox_and_ledger_take_only_types_from_psycopg(path: str) -> None:
         ("onnxruntime", {"functions/detect/engine.py", "functions/detect/packs.py"}),
         ("simplejpeg", {"shared/decode/jpeg.py"}),
         ("hdbscan", {path.as_posix() for path in modules("functions/cluster")}),
-        ("jwt", {"functions/admin/auth.py", "functions/admin/key_sets.py"}),
+        ("jwt", {"functions/admin/door/auth.py", "functions/admin/door/key_sets.py"}),
         ("flask_openapi3", {path.as_posix() for path in modules("functions/admin")}),
-        ("prometheus_client", {"functions/admin/metrics.py"}),
+        ("prometheus_client", {"functions/admin/operations/metrics.py"}),
         ("cloudevents", {"shared/push.py"}),
         ("smtplib", {"functions/callback/mail.py"}),
         ("jinja2", {"functions/callback/wording.py"}),
@@ -106,7 +106,7 @@ def test_outbox_and_ledger_take_only_types_from_psycopg(path: str) -> None:
             {
                 *(f"shared/decode/{module}.py" for module in ("jpeg", "pixels", "reading")),
                 "functions/detect/engine.py",
-                "functions/admin/photo_preview.py",
+                "functions/admin/photos/preview.py",
             },
         ),
     ],
@@ -146,17 +146,17 @@ def test_shared_imports_no_function() -> None:
 
 PURE = [
     "functions/callback/debounce.py",
-    "functions/cluster/centroids.py",
-    "functions/cluster/face_rules.py",
-    "functions/cluster/hdbscan_cosine.py",
-    "functions/cluster/matching.py",
+    "functions/cluster/faces/centroids.py",
+    "functions/cluster/faces/rules.py",
+    "functions/cluster/tree/hdbscan_cosine.py",
+    "functions/cluster/persons/matching.py",
     "functions/cluster/parameters.py",
-    "functions/cluster/persons.py",
-    "functions/cluster/representative.py",
-    "functions/cluster/silhouette.py",
-    "functions/cluster/spanning_tree.py",
+    "functions/cluster/persons/plan.py",
+    "functions/cluster/persons/representative.py",
+    "functions/cluster/faces/silhouette.py",
+    "functions/cluster/tree/spanning_tree.py",
     "functions/cluster/states.py",
-    "functions/cluster/suggestions.py",
+    "functions/cluster/persons/suggestions.py",
     "functions/detect/boxes.py",
     "functions/detect/objects.py",
     *(path.as_posix() for path in modules("shared/decode")),
@@ -166,12 +166,12 @@ PURE = [
     "functions/detect/looking.py",
     "functions/detect/quality.py",
     "functions/detect/redetection.py",
-    "functions/cluster/cohesion.py",
-    "functions/cluster/left_over.py",
-    "functions/cluster/pictures_of_pictures.py",
-    "functions/cluster/same_photo.py",
-    "functions/cluster/side_by_side.py",
-    "functions/cluster/two_people.py",
+    "functions/cluster/faces/cohesion.py",
+    "functions/cluster/faces/left_over.py",
+    "functions/cluster/faces/pictures_of_pictures.py",
+    "functions/cluster/faces/same_photo.py",
+    "functions/cluster/persons/side_by_side.py",
+    "functions/cluster/persons/two_people.py",
     "shared/poor_faces.py",
     "shared/calibration.py",
     "shared/sniff.py",
@@ -206,7 +206,7 @@ INPUT_AND_OUTPUT = (
 
 
 # Asks how many cores there are and spreads pure blocks over threads: computing, not input or output.
-SPREADS_WORK = "functions/cluster/block_runner.py"
+SPREADS_WORK = "functions/cluster/tree/block_runner.py"
 
 
 @pytest.mark.parametrize("path", PURE)

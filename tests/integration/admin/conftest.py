@@ -18,8 +18,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from functions.admin.door.room import Room
 from functions.admin.main import Admin
-from functions.admin.room import Room
 from functions.admin.settings import AdminSettings
 from shared.database import Connection, Database
 from shared.outbox import Outbox

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import numpy as np
 from psycopg import sql
 
-from functions.admin import decisions
-from functions.admin.decisions import Invitation
+from functions.admin.review import decisions
+from functions.admin.review.decisions import Invitation
 from functions.cluster.run import ClusterRun
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database

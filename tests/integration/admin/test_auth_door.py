@@ -16,7 +16,7 @@ import functions_framework
 import pytest
 from flask.testing import FlaskClient
 
-from functions.admin import operations
+from functions.admin.operations import routes as operations
 from shared.database import Connection
 from shared.errors import Permanent, Retryable
 from shared.storage import ObjectMissing

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from functions.admin.auth import Authenticator, Caller, Unauthenticated
-from functions.admin.key_sets import KeySet
+from functions.admin.door.auth import Authenticator, Caller, Unauthenticated
+from functions.admin.door.key_sets import KeySet
 from functions.admin.settings import AdminSettings
 from shared.errors import Retryable
 

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.admin import decisions, ledger
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
+from functions.admin.review import decisions, ledger
 from shared.database import Connection, Database
 from tests import arrange
 from tests.integration.admin.reviewing import Review

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.admin import enqueue as enqueue_module
+from functions.admin.operations import enqueue as enqueue_module
 from shared.contracts import DetectRequested
 from tests.arrange import detect_job, event, job_row, member, photo, rows, snapshot
 from tests.integration.admin.conftest import AdminSite

@@ -10,9 +10,9 @@ from uuid import UUID
 import flask
 import pytest
 
-from functions.admin.auth import Caller
-from functions.admin.idempotency import answer_once
-from functions.admin.problems import Problem, conflict
+from functions.admin.door.auth import Caller
+from functions.admin.door.idempotency import answer_once
+from functions.admin.door.problems import Problem, conflict
 from shared.database import Connection
 from shared.errors import Retryable
 from tests.arrange import event, member, photo, rows

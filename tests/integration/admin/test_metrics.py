@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from functions.admin import metrics_store
+from functions.admin.operations import metrics_store
 from shared.database import Connection
 from shared.log import configure_logging
 from tests.arrange import cluster_job, detect_job, event, face, member, person, photo
@@ -227,7 +227,7 @@ def everything_goes_wrong(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> N
         )
 
     # The driver's words for this tell the whole row that was refused.
-    monkeypatch.setattr("functions.admin.persons.unless_known", violate)
+    monkeypatch.setattr("functions.admin.review.person_routes.unless_known", violate)
     assert site.client.get(f"/person/{person_id}", headers=site.token(owner)).status_code == 500
 
 

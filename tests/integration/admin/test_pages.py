@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.admin import pages
+from functions.admin.page import routes as pages
 from shared.database import Connection
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.integration.admin.party import Party, arrange_party

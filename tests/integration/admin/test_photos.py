@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from PIL import ExifTags, Image
 
-from functions.admin import photos as photos_module
+from functions.admin.photos import routes as photos_module
 from shared.database import Connection
 from shared.decode import DecodedPhoto, DecodeLimits, decode
 from tests.arrange import PHOTOS_BUCKET, event, member, photo
@@ -176,7 +176,7 @@ def _others_are_told_to_wait(site: AdminSite, monkeypatch: pytest.MonkeyPatch, a
         assert leave.wait(60)
         return decode(data, limits)
 
-    monkeypatch.setattr("functions.admin.photo_preview.decode", slow)
+    monkeypatch.setattr("functions.admin.photos.preview.decode", slow)
     statuses: list[int] = []
 
     def look() -> None:

@@ -16,9 +16,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from functions.admin.problems import not_found
-from functions.admin.progress import Progress, stream
-from local.processes import answers
+from functions.admin.door.problems import not_found
+from functions.admin.events.progress import Progress, stream
+from local.cloud.processes import answers
 from shared.database import Connection
 from shared.errors import Retryable
 from tests.arrange import cluster_job, detect_job, event, face, member, person, photo
@@ -228,7 +228,7 @@ def test_a_server_stops_at_once_though_somebody_follows(site: AdminSite, databas
         "THREADS": "4",
     }
     source = str(ROOT / "functions" / "admin" / "main.py")
-    command = [sys.executable, "-m", "local.function_server", "--target", "main", "--source", source]
+    command = [sys.executable, "-m", "local.cloud.function_server", "--target", "main", "--source", source]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
@@ -275,7 +275,7 @@ def test_the_stream_follows_the_database_and_holds_no_connection_meanwhile(
         if len(waits) == 2:
             detect_job(site.connection, event_id, media_id, status="completed")
 
-    monkeypatch.setattr("functions.admin.progress.pause", wait)
+    monkeypatch.setattr("functions.admin.events.progress.pause", wait)
     answer = site.client.get(f"/event/{event_id}/progress", headers=site.token() | STREAM, buffered=False)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"

@@ -13,8 +13,8 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from local.cloud.postgres import database_url as url_of
 from local.migrate import migrate
-from local.postgres import database_url as url_of
 from shared.database import Connection
 from tests.arrange import member, photo
 from tests.integration.admin.conftest import AdminSite, open_site

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.admin import decisions, ledger
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
+from functions.admin.review import decisions, ledger
 from shared.database import Connection, Database
 from tests import arrange
 from tests.databases import Databases

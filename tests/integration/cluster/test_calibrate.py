@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.cluster.calibrate import main
-from local.sample_event import make_sample_event
+from local.demo.sample_event import make_sample_event
 from shared.calibration import constants_of, read_calibration
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.cluster import run as run_module
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from shared.database import Connection
 from tests.arrange import event, member, portraits, rows
 from tests.integration.cluster.conftest import Clustering

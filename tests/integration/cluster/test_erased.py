@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from functions.cluster import run as run_module
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from shared.contracts import ClusterRequested
 from shared.database import Connection
 from tests.arrange import event, job_row, member, portraits, rows

@@ -9,11 +9,11 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from functions.cluster.face_rules import group_faces
-from functions.cluster.persons import applied, person_id_from_faces, plan_persons
+from functions.cluster.faces.rules import group_faces
+from functions.cluster.persons.plan import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState
 from functions.detect.engine import Engine
-from local.sample_event import make_sample_event
+from local.demo.sample_event import make_sample_event
 from shared.decode import decode
 from tests.pictures import labelled_photos
 

@@ -10,7 +10,7 @@ import pytest
 
 from functions.cluster import run as run_module
 from functions.cluster import store
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from shared.contracts import ClusterRequested, JobFinished
 from shared.errors import Permanent, Retryable
 from tests.arrange import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import Event, Outcome, options, running_cloud, sample_folder
 from tests.integration.local.small_cloud import state_directory
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.clustering_quality import quality
 from tests.integration.end_to_end.whole_cloud import Event, acceptance_photos
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.bus_setup import BusClient
-from local.cloud import Cloud
+from local.bus.setup import BusClient
+from local.cloud.cloud import Cloud
 from shared.bus import Retry, load_bus
 from tests.integration.end_to_end.whole_cloud import Event, options, running_cloud, wait_until
 from tests.integration.local.small_cloud import state_directory

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import jwt
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import Event, wait_until
 
 _GUEST = "guest@example.net"

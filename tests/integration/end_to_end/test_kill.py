@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import Event, sixty_photos
 
 PARTS = ("detect", "callback", "cluster", "broker", "postgres", "storage")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from local.state import running
+from local.cloud.state import running
 from tests.integration.end_to_end.whole_cloud import Event, Outcome, options, running_cloud, wait_until
 from tests.integration.local.small_cloud import state_directory
 

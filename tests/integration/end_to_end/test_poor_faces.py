@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import Event, acceptance_photos
 from tests.poor_faces import make_poor_photos
 

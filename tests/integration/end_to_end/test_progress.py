@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import jwt
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import PATIENCE_SECONDS, Event
 
 

@@ -25,8 +25,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from functions.detect.boxes import Box, box_iou
-from local.cloud import Cloud
-from local.host import storage_client
+from local.cloud.cloud import Cloud
+from local.demo.host import storage_client
 from tests.integration.end_to_end.test_invitation import mail_to
 from tests.integration.end_to_end.whole_cloud import Event, options, running_cloud, wait_until
 from tests.integration.local.small_cloud import state_directory

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import jwt
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from tests.integration.end_to_end.whole_cloud import Event
 
 

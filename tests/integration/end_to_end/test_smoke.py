@@ -7,7 +7,7 @@ import sys
 import psycopg
 import pytest
 
-from local.cloud import Cloud
+from local.cloud.cloud import Cloud
 from terraform import smoke
 from terraform.deployment import OperatorError
 
@@ -41,7 +41,7 @@ def test_a_photo_goes_through_and_nothing_of_it_is_left(
 def test_a_photo_without_a_face_fails_and_nothing_of_it_is_left(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from local.sample_pictures import face_free_pictures  # noqa: PLC0415
+    from local.demo.sample_pictures import face_free_pictures  # noqa: PLC0415
 
     with pytest.raises(OperatorError, match="this failed"):
         run(cloud, monkeypatch, str(face_free_pictures()[0].path))

@@ -19,11 +19,11 @@ from psycopg.rows import dict_row
 
 from functions.detect.boxes import Box, box_iou
 from local.__main__ import _options, _parser
-from local.cloud import Cloud, CloudOptions
-from local.host import HostApp, Photo
-from local.sample_event import make_sample_event
-from local.sample_pictures import face_free_pictures
-from local.state import Addresses
+from local.cloud.cloud import Cloud, CloudOptions
+from local.cloud.state import Addresses
+from local.demo.host import HostApp, Photo
+from local.demo.sample_event import make_sample_event
+from local.demo.sample_pictures import face_free_pictures
 from tests.pictures import labelled_photos
 
 PATIENCE_SECONDS = 150.0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from local.cloud import Cloud, CloudOptions
-from local.state import Addresses
+from local.cloud.cloud import Cloud, CloudOptions
+from local.cloud.state import Addresses
 from shared.contracts import Message
 from tests.integration.local.small_cloud import state_directory
 

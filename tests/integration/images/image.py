@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.processes import answers
-from local.state import State
+from local.cloud.processes import answers
+from local.cloud.state import State
 from tests.terraform.dockerfile import ROOT, STAGES
 
 _PATIENCE_SECONDS = 60

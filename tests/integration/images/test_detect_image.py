@@ -11,7 +11,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from psycopg.rows import dict_row
 
-from local.state import Addresses
+from local.cloud.state import Addresses
 from tests.arrange import event
 from tests.integration.images.conftest import push, variables
 from tests.integration.images.image import make_image

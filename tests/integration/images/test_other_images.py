@@ -11,9 +11,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from local.postgres import database_url as url_of
-from local.processes import answers
-from local.state import Addresses
+from local.cloud.postgres import database_url as url_of
+from local.cloud.processes import answers
+from local.cloud.state import Addresses
 from shared.contracts import ClusterRequested, Tick
 from tests.arrange import cluster_job, event, job_row
 from tests.integration.images.conftest import post, push_message, variables

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import psycopg
 
-from local.bus_setup import BusClient
-from local.cloud import BusKind, Cloud, CloudOptions, Function
-from local.postgres import remove_data
-from local.state import Addresses
+from local.bus.setup import BusClient
+from local.cloud.cloud import BusKind, Cloud, CloudOptions, Function
+from local.cloud.postgres import remove_data
+from local.cloud.state import Addresses
 from shared.bus import Retry, load_bus
 
 RECORDER = Path(__file__).with_name("recorder") / "main.py"

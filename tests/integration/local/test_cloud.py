@@ -17,11 +17,11 @@ import psutil
 import psycopg
 import pytest
 
-from local.cloud import Cloud, CloudOptions, Function
-from local.host import storage_client
-from local.postgres import data_directory
-from local.processes import ProcessFailedError
-from local.state import Addresses, AlreadyRunningError, running
+from local.cloud.cloud import Cloud, CloudOptions, Function
+from local.cloud.postgres import data_directory
+from local.cloud.processes import ProcessFailedError
+from local.cloud.state import Addresses, AlreadyRunningError, running
+from local.demo.host import storage_client
 from tests.contract.bus_implementations import GOOGLE, require
 from tests.integration.local import small_cloud
 from tests.integration.local.small_cloud import publish, recorded, wait_until
@@ -166,7 +166,7 @@ def test_an_owner_that_is_killed_leaves_no_process_and_no_lock(state: Path, owne
     names = " ".join(" ".join(process.cmdline()) for process in tree)
     # Postgres and its own, the broker, storage, two functions with a worker each.
     assert len(tree) >= 10
-    for part in ("pginstall18", "local.broker", "fake-gcs-server", "local.function_server"):
+    for part in ("pginstall18", "local.bus.broker", "fake-gcs-server", "local.cloud.function_server"):
         assert part in names
     hanging.start()
     publish(addresses, "notifications", *(str(number) for number in range(20)))

@@ -16,9 +16,9 @@ import pytest
 from functions.callback.mail import SmtpMailer, parse_smtp_url
 from functions.callback.notify import Notifier, Post
 from functions.callback.settings import CallbackSettings
-from local.inbox import inbox_process
-from local.processes import Supervisor
-from local.state import State
+from local.cloud.inbox import inbox_process
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
 from shared.contracts import InvitationMade
 from shared.database import Connection, Database
 from shared.invitation_token import hash_token, make_token

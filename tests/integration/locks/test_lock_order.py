@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from functions.admin.problems import Problem
+from functions.admin.door.problems import Problem
 from shared import database
 from shared.database import Connection, Database
 from shared.errors import Permanent, Retryable

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from psycopg import sql
 
-from functions.admin import decisions, ledger, privacy_store
-from functions.admin.auth import SERVICE
-from functions.admin.decisions import Invitation
-from functions.admin.enqueue import EnqueueRequest, enqueue
+from functions.admin.door.auth import SERVICE
+from functions.admin.operations.enqueue import EnqueueRequest, enqueue
+from functions.admin.privacy import store as privacy_store
+from functions.admin.review import decisions, ledger
+from functions.admin.review.decisions import Invitation
 from functions.callback.dead_letters import DeadLetters
 from functions.callback.notify import Notifier, Post
 from functions.callback.results import Results

@@ -13,11 +13,11 @@ from google.cloud import storage
 from PIL import Image
 
 from functions.detect.engine import Engine
-from local.processes import Supervisor
-from local.sample_event import make_sample_event
-from local.sample_pictures import face_free_pictures
-from local.state import State
-from local.storage import NotificationTarget, create_buckets, storage_process
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from local.cloud.storage import NotificationTarget, create_buckets, storage_process
+from local.demo.sample_event import make_sample_event
+from local.demo.sample_pictures import face_free_pictures
 from shared.database import Connection
 from tests.integration.pipeline.scene import Buckets, RememberingEngine, Scene
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from functions.admin import decisions, ledger
+from functions.admin.review import decisions, ledger
 from functions.detect.boxes import Box, box_iou
 from shared.contracts import StorageNotification
 from tests.arrange import member

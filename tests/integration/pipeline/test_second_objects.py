@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
-from functions.admin import events_store
+from functions.admin.events import store as events_store
 from functions.callback.store import request_photos_without_job
 from shared.contracts import StorageNotification
 from tests.integration.pipeline.scene import Scene, SimulatedCrash, deleted, media_of

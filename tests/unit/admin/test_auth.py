@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.admin.auth import Authenticator, Caller, Unauthenticated
+from functions.admin.door.auth import Authenticator, Caller, Unauthenticated
 from functions.admin.settings import AdminSettings
 
 SECRET = "a secret of 64 bytes or more, enough for HS512 " + "x" * 32

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
-from functions.cluster.persons import applied, person_id_from_faces, plan_persons
+from functions.cluster.persons.plan import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState, Plan
 from tests.simulated_events import unit
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from functions.cluster.block_runner import in_parallel
+from functions.cluster.tree.block_runner import in_parallel
 
 SHARES = [(begin, begin + 1) for begin in range(50)]
 

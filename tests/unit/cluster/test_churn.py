@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
-from functions.cluster.persons import applied, person_id_from_faces, plan_persons
+from functions.cluster.persons.plan import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState, Plan
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate
 

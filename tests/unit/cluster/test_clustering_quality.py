@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from tests.clustering_quality import CAPPED, ONE_FOR_ALL, PLAIN, WIDER_CAP, Quality, quality
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.rules import group_faces
+from functions.cluster.faces.same_photo import conflicting
 from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
-from functions.cluster.persons import applied, person_id_from_faces, plan_persons
-from functions.cluster.same_photo import conflicting
+from functions.cluster.persons.plan import applied, person_id_from_faces, plan_persons
 from functions.cluster.states import FaceState, PersonState, PersonStatus, Plan
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, SimulatedEvent, simulate, unit

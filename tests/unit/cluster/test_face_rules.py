@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from functions.cluster.cohesion import LARGEST_LINKAGE, average_linkage, hold_together
-from functions.cluster.face_rules import group_faces, may_seed
-from functions.cluster.hdbscan_cosine import EmbeddingsRefusedError, cluster
-from functions.cluster.left_over import alike_pairs, join, place_left_over
+from functions.cluster.faces.cohesion import LARGEST_LINKAGE, average_linkage, hold_together
+from functions.cluster.faces.left_over import alike_pairs, join, place_left_over
+from functions.cluster.faces.rules import group_faces, may_seed
 from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
 from functions.cluster.states import FaceState
+from functions.cluster.tree.hdbscan_cosine import EmbeddingsRefusedError, cluster
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 
@@ -199,7 +199,7 @@ def test_a_chain_of_strangers_is_held_to_a_mean_and_falls_apart() -> None:
 def test_a_cluster_whose_faces_are_all_near_its_centroid_is_held_without_its_linkage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("functions.cluster.cohesion.average_linkage", None)
+    monkeypatch.setattr("functions.cluster.faces.cohesion.average_linkage", None)
     embeddings = unit(one_person(30) + 2.0 * one_person(30).mean(axis=0))
     held = hold_together(embeddings, np.zeros(30, dtype=np.int32), np.arange(30), DEFAULTS)
     assert np.unique(held).size == 1
@@ -209,8 +209,8 @@ def test_a_cluster_too_large_for_its_linkage_loses_the_faces_that_are_unlike_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert LARGEST_LINKAGE >= 1000
-    monkeypatch.setattr("functions.cluster.cohesion.LARGEST_LINKAGE", 20)
-    monkeypatch.setattr("functions.cluster.cohesion.average_linkage", None)
+    monkeypatch.setattr("functions.cluster.faces.cohesion.LARGEST_LINKAGE", 20)
+    monkeypatch.setattr("functions.cluster.faces.cohesion.average_linkage", None)
     embeddings = np.concatenate([one_person(30), strangers(3)])
     held = hold_together(embeddings, np.zeros(33, dtype=np.int32), np.arange(33), DEFAULTS)
     assert (held[30:] == -1).all()

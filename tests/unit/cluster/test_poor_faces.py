@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.cluster.face_rules import may_seed
+from functions.cluster.faces.rules import may_seed
 from functions.cluster.parameters import parameters_of
 from functions.cluster.states import FaceState
 from shared.calibration import constants_of

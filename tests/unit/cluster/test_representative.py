@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from functions.cluster.representative import best_cover, cover_score
+from functions.cluster.persons.representative import best_cover, cover_score
 from functions.cluster.states import FaceState
 
 GOOD = FaceState(

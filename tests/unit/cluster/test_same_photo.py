@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from functions.cluster.face_rules import group_faces
+from functions.cluster.faces.pictures_of_pictures import faces_of_pictures
+from functions.cluster.faces.rules import group_faces
+from functions.cluster.faces.same_photo import conflicting, of_same_photo
 from functions.cluster.parameters import ClusterParameters, parameters_of
-from functions.cluster.pictures_of_pictures import faces_of_pictures
-from functions.cluster.same_photo import conflicting, of_same_photo
 from functions.cluster.states import FaceState
 from tests.examples import examples
 from tests.simulated_events import unit

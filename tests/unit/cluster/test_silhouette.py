@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from functions.cluster import silhouette
-from functions.cluster.face_rules import group_faces
-from functions.cluster.silhouette import sampled_silhouette
+from functions.cluster.faces import silhouette
+from functions.cluster.faces.rules import group_faces
+from functions.cluster.faces.silhouette import sampled_silhouette
 from tests.simulated_events import SCENARIOS, simulate
 
 

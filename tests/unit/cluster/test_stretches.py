@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from functions.cluster.stretches import Stretches
+from functions.cluster.tree.stretches import Stretches
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 31, 64, 100])

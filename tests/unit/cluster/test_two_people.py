@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from functions.cluster.parameters import DEFAULTS
-from functions.cluster.two_people import MARGIN, SAMPLE, halves
+from functions.cluster.persons.two_people import MARGIN, SAMPLE, halves
 from tests.simulated_events import unit
 from tests.unit.cluster.small_events import SmallEvent, some_id
 

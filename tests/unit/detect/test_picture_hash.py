@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from functions.detect.engine import ENOUGH_TO_DETECT
 from functions.detect.picture_hash import SAME_PICTURE_BITS, is_same_picture, picture_hash
-from local.sample_event import make_sample_event
+from local.demo.sample_event import make_sample_event
 from shared.decode import decode
 from tests.pictures import LabelledPhotos, labelled_photos
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.broker_push import Window
+from local.bus.broker_push import Window
 
 
 def round_of_successes(window: Window) -> int:

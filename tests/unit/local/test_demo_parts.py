@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from local.contact_sheet import write_contact_sheet
-from local.demo import DemoError, Timings, files_of
-from local.sample_event import make_sample_event
+from local.demo.contact_sheet import write_contact_sheet
+from local.demo.demo import DemoError, Timings, files_of
+from local.demo.sample_event import make_sample_event
 from shared.bus import load_bus
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from local import processes
-from local.processes import Process
+from local.cloud import processes
+from local.cloud.processes import Process
 from tests.faults.faulty_cloud import PATIENCE_SECONDS, quick_bus
 
 

@@ -1,0 +1,85 @@
+"""A request that is sent again is answered again, not done again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import flask
+
+from functions.admin.door.auth import Caller
+from functions.admin.door.problems import unprocessable
+from functions.admin.door.room import Room
+from shared.database import Connection, again_on_conflict
+
+HEADER = "Idempotency-Key"
+_LONGEST_KEY = 200
+
+# A request with the same key that is under way is waited for here.
+_TAKE = """
+INSERT INTO idempotency_keys (caller, key, fingerprint, event_id) VALUES (%s, %s, %s, %s)
+ON CONFLICT (caller, key) DO NOTHING RETURNING key
+"""
+_ANSWERED = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE caller = %s AND key = %s"
+_KEEP = """
+UPDATE idempotency_keys SET status = %s, answer = %s::jsonb, event_id = coalesce(event_id, %s)
+WHERE caller = %s AND key = %s
+"""
+
+Work = Callable[[Connection], tuple[int, dict[str, Any]]]
+
+
+def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = None) -> flask.Response:
+    """Do ``work`` in one transaction and answer with what it returns (status and JSON object).
+
+    The transaction is done again when Postgres ended it for another's sake.
+    With an ``Idempotency-Key`` the answer commits together with the work, and the same request is given the same
+    answer from then on, for a day; while the first is under way, the second waits for it. What is refused is not
+    kept: it may be tried again. ``event_id`` says which event's erasure takes the kept answer along; access.py notes
+    it for routes that only learn it there.
+
+    Raises:
+        Problem: what ``work`` raises; 422 ``key_reused`` when the key came with another request before.
+        Retryable: the database is away or busy.
+    """
+    key = flask.request.headers.get(HEADER)
+    status, answer = _answer(room, caller, work) if key is None else _answer_for_key(room, caller, key, work, event_id)
+    room.outbox.drain_quietly()
+    return _response(status, answer)
+
+
+@again_on_conflict
+def _answer(room: Room, caller: Caller, work: Work) -> tuple[int, dict[str, Any]]:
+    with room.transaction(caller) as connection:
+        return work(connection)
+
+
+@again_on_conflict
+def _answer_for_key(
+    room: Room, caller: Caller, key: str, work: Work, event_id: UUID | None
+) -> tuple[int, dict[str, Any]]:
+    if not (0 < len(key) <= _LONGEST_KEY):
+        raise unprocessable("invalid", f"{HEADER}: 1 to {_LONGEST_KEY} characters")
+    fingerprint = _fingerprint(flask.request)
+    with room.transaction(caller) as connection:
+        if connection.execute(_TAKE, (caller.name, key, fingerprint, event_id)).fetchone() is None:
+            kept = connection.execute(_ANSWERED, (caller.name, key)).fetchone()
+            if kept is None or bytes(kept["fingerprint"]) != fingerprint:
+                raise unprocessable("key_reused", f"this {HEADER} came with another request before: use a new one")
+            return kept["status"], kept["answer"]
+        status, answer = work(connection)
+        # As the text that is sent, so that the second answer is the first one.
+        text = flask.json.dumps(answer)
+        connection.execute(_KEEP, (status, text, event_id or flask.g.get("event_id"), caller.name, key))
+        return status, answer
+
+
+def _fingerprint(request: flask.Request) -> bytes:
+    head = f"{request.method} {request.full_path}\n".encode()
+    return hashlib.sha256(head + request.get_data(cache=True)).digest()
+
+
+def _response(status: int, answer: dict[str, Any]) -> flask.Response:
+    return flask.Response(flask.json.dumps(answer), status, mimetype="application/json")

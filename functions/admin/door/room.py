@@ -1,0 +1,41 @@
+"""What every route works with, and the transaction that it works in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from functions.admin.door.auth import Caller
+from functions.admin.settings import AdminSettings
+from shared.database import Connection, Database
+from shared.outbox import Outbox
+from shared.storage import ObjectStore
+
+# Both end with the transaction. Row level security then checks a second time what access.py allowed.
+_AS_REVIEWER = """
+SELECT set_config('role', 'trombi_reviewer', true), set_config('request.jwt.claims', %s, true)
+"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """The things a route may touch; one per process."""
+
+    settings: AdminSettings
+    database: Database
+    outbox: Outbox
+    objects: ObjectStore
+
+    @contextmanager
+    def transaction(self, caller: Caller) -> Iterator[Connection]:
+        """One transaction with the caller's rights: a user's are row level security's, a service's the owner's.
+
+        Raises:
+            Retryable: the database is away or busy.
+        """
+        with self.database.transaction() as connection:
+            if not caller.is_service:
+                connection.execute(_AS_REVIEWER, (json.dumps({"sub": str(caller.user_id)}),))
+            yield connection

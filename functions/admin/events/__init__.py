@@ -1,0 +1,1 @@
+"""Events: settings, consent, members and progress."""

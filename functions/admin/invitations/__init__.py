@@ -1,0 +1,1 @@
+"""Invitations: sent by organisers, accepted or declined by guests."""

@@ -1,0 +1,1 @@
+"""What operators and host apps ask for: jobs, metrics, the API's documentation."""

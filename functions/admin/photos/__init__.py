@@ -1,0 +1,1 @@
+"""Photos: their images, faces and tags."""

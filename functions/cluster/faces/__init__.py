@@ -1,0 +1,1 @@
+"""From embeddings to groups of faces: the rules around HDBSCAN."""

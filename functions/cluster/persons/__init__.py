@@ -1,0 +1,1 @@
+"""From groups of faces to persons: decisions are kept, questions are asked."""

@@ -1,0 +1,1 @@
+"""Exact HDBSCAN under the cosine metric."""

@@ -1,0 +1,1 @@
+"""The emulated bus: Google's emulator, or a small broker where that is missing."""

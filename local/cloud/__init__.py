@@ -1,0 +1,1 @@
+"""The emulated cloud: one tree of processes, and their state on disk."""

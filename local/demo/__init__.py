@@ -1,0 +1,1 @@
+"""The demo: a host app, a sample event and a contact sheet."""
