@@ -147,7 +147,7 @@ class Organiser:
         self.tally = Tally()
 
     def look(self) -> list[dict[str, Any]]:
-        """The first page of the list; its time is noted."""
+        """Fetch the first page of the list and record how long it took."""
         started = time.perf_counter()
         status, answer = self._ask("GET", f"/event/{self._event_id}/face-persons?limit=50")
         self.tally.lists.append(time.perf_counter() - started)

@@ -147,7 +147,7 @@ def reset_peak() -> float:
 
 
 def status_megabytes(name: str) -> float:
-    """A line of this process's status, in megabytes."""
+    """Read one line of this process's status, in megabytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 

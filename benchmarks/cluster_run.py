@@ -76,7 +76,7 @@ def _reports(connection: Connection, event_id: UUID) -> list[dict[str, float]]:
 
 @contextmanager
 def _postgres() -> Iterator[str]:
-    """A migrated database of this benchmark's own, flushed to disk as in production."""
+    """Make a migrated database for this benchmark alone, flushed to disk as in production."""
     with tempfile.TemporaryDirectory() as folder:
         state = State(Path(folder))
         state.lock()

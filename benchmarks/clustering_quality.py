@@ -36,7 +36,7 @@ RULES: dict[str, tuple[str, ...]] = {
 
 
 def rows(pack: str) -> Iterator[tuple[str, ClusterParameters]]:
-    """The rules one after another, then all without each of them."""
+    """Yield the rules added one after another, then all rules with one of them left out."""
     whole = parameters_of(pack)
     values = asdict(whole)
     now = whole.without_rules()

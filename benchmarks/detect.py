@@ -78,7 +78,7 @@ def _picture(path: Path) -> Pixels:
 
 
 def _framed(picture: Pixels) -> Pixels:
-    """A portrait as the left two thirds of a 4:3 photo; the rest repeats its edge."""
+    """Make a 4:3 photo whose left two thirds are a portrait; the rest repeats the portrait's edge."""
     height, width = picture.shape[:2]
     wanted = round(height * 4 / 3)
     return np.asarray(np.pad(picture, ((0, 0), (0, max(0, wanted - width)), (0, 0)), mode="edge"))
@@ -111,7 +111,7 @@ class _Trombi:
             self._engine._detector = recorded.instead_of(self._engine._detector)  # noqa: SLF001 - the twin finds nobody
 
     def record(self, files: Sequence[bytes]) -> RecordedLooks:
-        """What the detector answers, look by look."""
+        """Return the detector's raw outputs, one entry for each pass over the photo."""
         looks = RecordedLooks()
         detector, self._engine._detector = self._engine._detector, looks.of(self._engine._detector)  # noqa: SLF001
         for data in files:
@@ -159,7 +159,7 @@ class _Insightface:
             self._analysis.det_model = recorded.instead_of(self._analysis.det_model)
 
     def record(self, files: Sequence[bytes]) -> RecordedLooks:
-        """What the detector answers."""
+        """Return the detector's raw output."""
         looks = RecordedLooks()
         detector, self._analysis.det_model = self._analysis.det_model, looks.of(self._analysis.det_model)
         for data in files:

@@ -151,7 +151,7 @@ def _real(events: int, photos: int, folder: Path) -> Load:
     samples = [Image.open(path).convert("RGB") for path in make_sample_event(folder)]
 
     def picture(event: int, photo: int) -> bytes:
-        """A shot of the sample event, framed and lit a little differently each time: no two files are the same."""
+        """Return a photo of the sample event, cropped and lit differently each time: no two files are equal."""
         number = event * photos + photo
         shot = samples[number % len(samples)]
         variant = number // len(samples)
@@ -405,7 +405,7 @@ def _wrong_persons(faces: Sequence[DictRow]) -> int:
 
 
 def _grown(memory: Sequence[Mapping[str, float]]) -> list[str]:
-    """The functions that had much more at the end than in the middle.
+    """Name the functions whose memory had grown much more at the end than in the middle.
 
     Cluster's work grows with its events, so it is compared with itself when they were whole already.
     """

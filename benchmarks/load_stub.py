@@ -30,7 +30,7 @@ _NOISE = 0.6  # the cosine of two faces of one person is .74
 
 
 def picture(event: int, photo: int) -> bytes:
-    """The photo of these two numbers, a JPEG of one kilobyte."""
+    """Encode these two numbers as a photo, a JPEG of one kilobyte."""
     bits = [number >> place & 1 for number in (event, photo) for place in range(_BITS)]
     squares = np.zeros(_SQUARES * _SQUARES, dtype=np.uint8)
     squares[: len(bits)] = np.array(bits, dtype=np.uint8) * 255
@@ -41,7 +41,7 @@ def picture(event: int, photo: int) -> bytes:
 
 
 def numbers(rgb: NDArray[np.uint8]) -> tuple[int, int]:
-    """The two numbers that a photo, uint8[64, 64, 3], holds."""
+    """Read the two numbers that a photo, uint8[64, 64, 3], holds."""
     grey = rgb[..., 0].reshape(_SQUARES, _SIDE, _SQUARES, _SIDE).mean(axis=(1, 3)).ravel()
     bits = (grey > 127).astype(int).tolist()  # noqa: PLR2004 - nearer to white than to black
     event = sum(bit << place for place, bit in enumerate(bits[:_BITS]))
@@ -56,7 +56,7 @@ def persons_of(event: int, photo: int) -> list[int]:
 
 
 def place_of(person: int) -> float:
-    """The left side of that person's box in every photo: it tells in the database who a face is."""
+    """Return the left edge of that person's box, which identifies the person in the database."""
     return round(0.01 + person * 0.02, 2)
 
 
@@ -100,7 +100,7 @@ class StubEngine:
         """Take what the engine takes."""
 
     def detect(self, photo: DecodedPhoto) -> DetectionResult:
-        """The faces that are written in the photo."""
+        """Return the faces that are encoded in the photo."""
         event, number = numbers(photo.rgb)
         faces = tuple(_face(event, number, person) for person in persons_of(event, number))
         return DetectionResult(faces, {"detect_ms": 0.0, "embed_ms": 0.0, "thumbnail_ms": 0.0}, dropped=0)
@@ -117,5 +117,5 @@ detect.Engine = StubEngine  # type: ignore[assignment,misc]  # the only thing th
 
 
 def main(request: flask.Request) -> flask.Response:
-    """Detect's entry."""
+    """Handle a push as detect does, with the stub engine."""
     return detect.service().answer(request)

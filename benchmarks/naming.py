@@ -94,7 +94,7 @@ class Person:
 
     @contextmanager
     def waits(self) -> Iterator[None]:
-        """The machine's time: until the page shows what is awaited."""
+        """Measure the machine's share of the time: until the page shows the expected state."""
         began = time.perf_counter()
         yield
         self.waited += time.perf_counter() - began
@@ -180,7 +180,7 @@ def _type_until_first(person: Person, dialog: Locator, name: str) -> None:
 
 
 def _check(stage: Stage, event: DrawnEvent) -> int:
-    """What was said on the page is what the database holds; how many photos there are."""
+    """Check that the database holds what was entered on the page; return the number of photos."""
     wanted = dict(zip(event.persons, event.members, strict=False))
 
     def is_told() -> bool:

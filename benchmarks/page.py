@@ -131,7 +131,7 @@ def _measure(browser: Browser, window: Window, link: str) -> None:
 
 
 def _measure_alike(stage: Stage, event: DrawnEvent) -> None:
-    """What the dialog for merging waits for: everybody in the order of how alike they are."""
+    """Time the request that the merge dialog waits for: all persons, ordered by similarity."""
     times = []
     headers = {"Authorization": f"Bearer {stage.token(event.organiser)}"}
     with httpx.Client(base_url=stage.address, headers=headers, trust_env=False) as admin:
@@ -170,7 +170,7 @@ class _Task:
 
 
 def _tasks(trace: bytes) -> list[_Task]:
-    """The tasks of the page's main thread."""
+    """Return the tasks of the page's main thread."""
     events: list[dict[str, Any]] = json.loads(trace)["traceEvents"]
     threads = {
         (event["pid"], event["tid"])

@@ -36,7 +36,7 @@ class _Network(GraphBuilder):
         self._random = np.random.default_rng(7)
 
     def conv(self, source: str, inputs: int, outputs: int, side: int = 3, stride: int = 1, gain: float = 1.0) -> str:
-        """A convolution with bias, padded to keep its size but for the stride."""
+        """Add a convolution with bias, padded so that only the stride changes the size."""
         deviation = gain * math.sqrt(2 / (inputs * side * side))
         weights = self._random.normal(0, deviation, (outputs, inputs, side, side))
         bias = self._random.normal(0, 0.01, outputs)
@@ -51,7 +51,7 @@ class _Network(GraphBuilder):
         )
 
     def conv_relu(self, source: str, inputs: int, outputs: int, side: int = 3, stride: int = 1) -> str:
-        """The same, with Relu."""
+        """Add a convolution followed by ReLU."""
         return self.node("Relu", self.conv(source, inputs, outputs, side, stride))
 
     def prelu(self, source: str, channels: int) -> str:
@@ -64,7 +64,7 @@ class _Network(GraphBuilder):
         return self.node("BatchNormalization", source, ones, zeros, zeros, ones, epsilon=1e-5)
 
     def linear(self, source: str, inputs: int, outputs: int) -> str:
-        """A fully connected layer."""
+        """Add a fully connected layer."""
         weights = self._random.normal(0, 1 / math.sqrt(inputs), (outputs, inputs))
         return self.node("Gemm", source, self.constant(weights), self.constant(np.zeros(outputs)), transB=1)
 
@@ -192,11 +192,11 @@ class RecordedLooks:
         self._answers[data] = [(boxes, landmarks)]
 
     def of(self, detector: Any) -> Any:  # noqa: ANN401 - insightface's, without types
-        """A detector that answers as the given one, and whose answers are kept."""
+        """Wrap a detector and record its outputs."""
         return _Recording(detector, self)
 
     def instead_of(self, detector: Any) -> Any:  # noqa: ANN401 - as above
-        """A detector that runs the given one and then says what was recorded; nothing for a look beyond."""
+        """Wrap a detector: run it, but return the recorded outputs; further passes return nothing."""
         return _Replaying(detector, self)
 
     def keep(self, answer: tuple[Floats, Floats]) -> None:
@@ -204,7 +204,7 @@ class RecordedLooks:
         self._answers.setdefault(self._thread.data, []).append(answer)
 
     def next_answer(self) -> tuple[Floats, Floats]:
-        """The next answer for this thread's file."""
+        """Return the next recorded output for this thread's file."""
         answers, number = self._answers.get(self._thread.data, []), self._thread.taken
         self._thread.taken += 1
         return (

@@ -102,7 +102,7 @@ class Bus(_Declared):
         return names + tuple(self.dead_letter_topic(name) for name in names)
 
     def dead_letter_topic(self, topic: str) -> str:
-        """The dead-letter topic of ``topic``."""
+        """Return the dead-letter topic of ``topic``."""
         return topic + self.dead_letter.topic_suffix
 
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -140,5 +140,5 @@ class Bus(_Declared):
 
 @cache
 def load_bus() -> Bus:
-    """The declaration in ``bus.json`` beside this module."""
+    """Read the declaration in ``bus.json`` beside this module."""
     return Bus.model_validate_json(Path(__file__).with_name("bus.json").read_text(encoding="utf-8"))

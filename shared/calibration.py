@@ -116,7 +116,7 @@ class CalibrationError(ValueError):
 
 
 def read_calibration(text: str) -> Calibration:
-    """A calibration from its JSON.
+    """Parse a calibration from its JSON.
 
     Raises:
         CalibrationError: no JSON, another version, a missing, unknown or mistyped field, a number out of range.
@@ -138,7 +138,7 @@ def read_calibration(text: str) -> Calibration:
 
 
 def constants_of(pack: str | None, calibration: Calibration | None = None) -> PackConstants:
-    """The constants of a pack, given as its name or as the model id that is stored with embeddings.
+    """Return the constants of a pack, given as its name or as the model id that is stored with embeddings.
 
     ``calibration`` goes before what is built in. A variant (``buffalo_l-int8``, ``mini-mirrored``) whose own constants
     are not known has its pack's, and an unknown pack those of :data:`UNKNOWN_PACK`; their ``source`` says so, and they
@@ -154,12 +154,12 @@ def constants_of(pack: str | None, calibration: Calibration | None = None) -> Pa
 
 
 def _pack_name(pack: str) -> str:
-    """The pack's name in a model id: what comes before the slash."""
+    """Return the pack's name in a model id: what comes before the slash."""
     return pack.partition("/")[0]
 
 
 def _from_special_to_general(pack: str) -> Iterator[str]:
-    """The names under which constants of a pack may stand: the whole id, the name, the name without its suffixes."""
+    """Return the keys to look a pack's constants up by: the whole id, the name, the name without its suffixes."""
     yield pack
     name = _pack_name(pack)
     while name:

@@ -71,12 +71,12 @@ class Message(BaseModel):
         return parsed
 
     def data(self) -> dict[str, Any]:
-        """The message's body as JSON values."""
+        """Return the message's body as JSON values."""
         body: dict[str, Any] = self.model_dump(mode="json")
         return body
 
     def attributes(self) -> dict[str, str]:
-        """The attributes that go with the body."""
+        """Return the attributes that go with the body."""
         return {SCHEMA_ATTRIBUTE: self.schema_name()}
 
 
@@ -151,7 +151,7 @@ MESSAGES: tuple[type[Message], ...] = (
 
 
 def message_type(topic: str, attributes: Mapping[str, str]) -> type[Message] | None:
-    """The message that a topic carries; where it carries several, the one that the ``schema`` attribute names.
+    """Return the class of a topic's messages; where there are several, the one that the ``schema`` attribute names.
 
     Without a schema that fits it is the topic's first, whose parser then says what is wrong. None: no message of
     Trombi's own goes to this topic.
@@ -225,7 +225,7 @@ class StorageNotification(BaseModel):
 
 
 def photo_ids(object_name: str, metadata: Mapping[str, str]) -> tuple[UUID, UUID]:
-    """The event and the media that an object belongs to, by its name or its custom metadata.
+    """Return the event and the media that an object belongs to, by its name or its custom metadata.
 
     Raises:
         Permanent: neither names them, or they contradict each other.
@@ -255,7 +255,7 @@ def photo_ids(object_name: str, metadata: Mapping[str, str]) -> tuple[UUID, UUID
 
 
 def _integer(text: str | None) -> int | None:
-    """The number, or None where the text is no plain decimal of a 64-bit size."""
+    """Parse a plain decimal of at most 64 bits; None for any other text."""
     return int(text) if text is not None and re.fullmatch(r"[0-9]{1,19}", text) else None
 
 
@@ -281,5 +281,5 @@ def _what_is_wrong(what: str, error: ValidationError) -> str:
 
 
 def encode(data: Mapping[str, Any]) -> bytes:
-    """A message's body as the bytes that are published: compact JSON, keys sorted."""
+    """Serialise a message's body for publishing: compact JSON, keys sorted."""
     return json.dumps(data, separators=(",", ":"), sort_keys=True).encode()

@@ -74,7 +74,7 @@ def configure_logging(function: str, level: str = "INFO") -> None:
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:
-    """The logger: ``logger().info("what happened", job_id=...)``."""
+    """Return the logger: ``logger().info("what happened", job_id=...)``."""
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return bound
 
@@ -88,7 +88,7 @@ def log_context(**ids: object) -> Iterator[None]:
 
 
 def trace_of(headers: Mapping[str, str], project: str) -> str | None:
-    """The trace of a request as Cloud Logging names it, or None without one."""
+    """Return the trace of a request in Cloud Logging's format, or None without one."""
     lowered = {name.lower(): value for name, value in headers.items()}
     for header, pattern in (("traceparent", _TRACEPARENT), ("x-cloud-trace-context", _CLOUD_TRACE)):
         found = pattern.match(lowered.get(header, ""))

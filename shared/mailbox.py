@@ -29,7 +29,7 @@ _A_LABEL = re.compile(r"xn--[a-z0-9-]+")
 
 
 def normal_address(text: str) -> str:
-    """The form in which addresses are kept and compared, for any text; doing it again changes nothing.
+    """Return the form in which addresses are stored and compared, for any text; normalising twice changes nothing.
 
     Unicode's compatible composed form (NFKC) in small letters, without what nobody sees and blanks around it; the
     domain's labels in Unicode instead of punycode, without the root's dot. The local part in small letters, too: no
@@ -51,7 +51,7 @@ def _folded(text: str) -> str:
 
 
 def _unicode_label(label: str) -> str:
-    """A domain's label in Unicode; as it is where it is no punycode, or not of a label in its normal form."""
+    """Decode a domain's label from punycode; return it unchanged where it is not the punycode of a normalised label."""
     if not _A_LABEL.fullmatch(label):
         return label
     try:
@@ -63,7 +63,7 @@ def _unicode_label(label: str) -> str:
 
 
 def address_of(text: str) -> str:
-    """The normal form of what somebody gave as an address: done once, where it comes in.
+    """Validate and normalise an address that somebody entered: done once, where it comes in.
 
     Raises:
         ValueError: no address, or more than one, or one with a name.

@@ -21,5 +21,5 @@ class PhotoSettings(Settings):
     max_photo_memory: Annotated[int, Field(ge=2**26, description="bytes")] = DecodeLimits.max_bytes
 
     def decode_limits(self) -> DecodeLimits:
-        """The limits that the settings make."""
+        """Return the limits that the settings define."""
         return DecodeLimits(max_pixels=self.max_photo_pixels, max_bytes=self.max_photo_memory)

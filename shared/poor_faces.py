@@ -25,7 +25,7 @@ def why_poor(
     pitch: float | None,
     size_px: float,
 ) -> Poor | None:
-    """What keeps a face from founding a person; None when nothing does. What was not measured passes.
+    """Say why a face is too poor to found a person; None when it is not. A value that was not measured passes.
 
     ``quality`` is the detector's confidence in [0, 1], ``sharpness`` detect's measure, angles in degrees; the limits of
     quality and sharpness are the pack's ``constants``.

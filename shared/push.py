@@ -119,7 +119,7 @@ def _from_envelope(envelope: Mapping[str, Any]) -> Delivery:
 
 
 def _from_storage_object(event_id: str, event_type: str, resource: Mapping[str, Any]) -> Delivery:
-    """A direct Cloud Storage event in the words of a Cloud Storage notification."""
+    """Convert a direct Cloud Storage event into the form of a Cloud Storage notification."""
     attributes = {"eventType": event_type, "payloadFormat": "JSON_API_V1"}
     for attribute, field in (("bucketId", "bucket"), ("objectId", "name"), ("objectGeneration", "generation")):
         if field in resource:

@@ -58,7 +58,7 @@ class ObjectStore(Protocol):
     """The buckets, as the functions use them. Every method raises Retryable when the store is away."""
 
     def generation(self, bucket: str, name: str) -> int:
-        """The generation of the object as it is now.
+        """Return the current generation of the object.
 
         Raises:
             ObjectMissing: no such object.
@@ -66,7 +66,7 @@ class ObjectStore(Protocol):
         ...
 
     def read(self, bucket: str, name: str, generation: int, *, max_bytes: int) -> bytes:
-        """The object's bytes at just that generation.
+        """Read the object's bytes at exactly that generation.
 
         Raises:
             ObjectMissing: no such object at that generation.
@@ -75,7 +75,7 @@ class ObjectStore(Protocol):
         ...
 
     def list_objects(self, bucket: str, prefix: str, *, most: int) -> list[StoredObject]:
-        """The objects as they are now whose names start with ``prefix``: the first ``most`` by name."""
+        """List the current objects whose names start with ``prefix``: the first ``most`` by name."""
         ...
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
@@ -176,7 +176,7 @@ class CloudStorage:
 
 
 def crc32c(data: bytes) -> str:
-    """The CRC32C as Cloud Storage writes it: base64 of four bytes, the highest first."""
+    """Compute the CRC32C in Cloud Storage's format: base64 of four bytes, most significant first."""
     checksum: int = google_crc32c.value(data)
     return base64.b64encode(checksum.to_bytes(4, "big")).decode()
 

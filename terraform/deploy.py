@@ -73,7 +73,7 @@ def initialise(deployment: Deployment) -> None:
 
 
 def make_state_bucket(deployment: Deployment) -> None:
-    """The bucket of the state, with versions kept: it is made before Terraform can make anything."""
+    """Create the versioned bucket of Terraform's state, which Terraform needs before it can create anything."""
     bucket = f"gs://{deployment.state_bucket}"
     if finds("gcloud", "storage", "buckets", "describe", bucket, "--project", deployment.project):
         return

@@ -113,7 +113,7 @@ def succeeds(*command: str, environment: Mapping[str, str] | None = None) -> boo
 
 
 def answer(*command: str) -> str:
-    """What a program says on its standard output, stripped.
+    """Run a program and return its standard output, stripped.
 
     Raises:
         OperatorError: it failed; with what it said.

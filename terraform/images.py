@@ -19,25 +19,25 @@ _BUILDER = "trombi"
 
 
 def revision() -> str:
-    """The commit, marked where the tree has been changed since."""
+    """Return the commit, marked if the tree has uncommitted changes."""
     changed = answer("git", "-C", str(ROOT), "status", "--porcelain", "--", "functions", "shared", "sql", "local")
     return answer("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
 
 
 def pushed_revision(deployment: Deployment) -> str | None:
-    """Of which revision, pack and kind the images are that Terraform knows; None when it knows none."""
+    """Return the revision, pack and kind of the images that Terraform deploys; None when there are none yet."""
     file = deployment.folder / "images.revision"
     known = deployment.folder / "images.auto.tfvars.json"
     return file.read_text(encoding="utf-8").strip() if file.is_file() and known.is_file() else None
 
 
 def described(pack: str, *, gpu: bool) -> str:
-    """What images of this tree are written down as."""
+    """Return what the images of this tree are recorded as: revision, pack and kind."""
     return f"{revision()} {pack}{' gpu' if gpu else ''}"
 
 
 def pin_base() -> None:
-    """Ask the registry for the base image's digest and write it down."""
+    """Ask the registry for the base image's digest and record it."""
     require("docker")
     digest = answer("docker", "buildx", "imagetools", "inspect", _BASE, "--format", "{{.Manifest.Digest}}")
     BASE_LOCK.write_text(f"{_BASE}@{digest}\n", encoding="utf-8")

@@ -55,7 +55,7 @@ def smoke(
 
 
 def uploader(project: str, bucket: str) -> Callable[[str, Path], Callable[[], None]]:
-    """Uploads to a bucket with the operator's own rights."""
+    """Make a function that uploads to a bucket with the operator's own rights."""
     client = storage.Client(project=project)
 
     def upload(name: str, photo: Path) -> Callable[[], None]:
@@ -67,7 +67,7 @@ def uploader(project: str, bucket: str) -> Callable[[str, Path], Callable[[], No
 
 
 def here(words: Sequence[str]) -> None:
-    """A step on this machine, for a database that it reaches (DATABASE_URL)."""
+    """Run a step on this machine, for a database that it can reach (DATABASE_URL)."""
     run(sys.executable, "-m", "functions.callback.smoke", *words, environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
 

@@ -37,7 +37,7 @@ _STOP_SECONDS = 0.5
 def broker_process(
     name: str, port: int, state: Path, directory: Path, on_ready: Callable[[], None] | None = None
 ) -> Process:
-    """The small broker on ``port``, its journal at ``state``, run in the repository's root ``directory``."""
+    """Describe the broker's process: on ``port``, with its journal at ``state``, run in ``directory``."""
     return Process(
         name=name,
         command=(sys.executable, "-m", "local.bus.broker", "--port", str(port), "--state", str(state)),
@@ -48,7 +48,7 @@ def broker_process(
 
 
 def _unary(method: Callable[[Any], Awaitable[Any]], request: Any, response: Any) -> Any:  # noqa: ANN401
-    """A handler that runs ``method`` and answers its refusals as gRPC statuses (grpc has no types)."""
+    """Make a handler that runs ``method`` and maps its refusals to gRPC statuses (grpc has no types)."""
 
     async def handle(message: Any, context: Any) -> Any:  # noqa: ANN401
         try:
@@ -65,7 +65,7 @@ def _unary(method: Callable[[Any], Awaitable[Any]], request: Any, response: Any)
 
 
 def _handlers(broker: Broker) -> tuple[Any, ...]:
-    """The two services; a method that is not listed is answered UNIMPLEMENTED."""
+    """Build the two services; calls of methods that are not listed get UNIMPLEMENTED."""
     publisher = {
         "CreateTopic": _unary(broker.create_topic, types.Topic, types.Topic),
         "GetTopic": _unary(broker.get_topic, types.GetTopicRequest, types.Topic),

@@ -239,7 +239,7 @@ class Broker:
 
 
 def _problem(subscription: types.Subscription) -> str | None:
-    """What Pub/Sub would refuse about a subscription, or what this broker does not do; None if nothing."""
+    """Say why Pub/Sub would refuse a subscription, or which feature of it this broker lacks; None if it is fine."""
     attempts = subscription.dead_letter_policy.max_delivery_attempts
     shortest, longest = backoff_limits(subscription)
     refusals = {

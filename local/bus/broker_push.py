@@ -37,13 +37,13 @@ DeadLetter = Callable[[Subscription, Delivery], Awaitable[bool]]
 
 
 def publish_time(published_at: float) -> str:
-    """A Unix time in seconds as Pub/Sub writes it: RFC 3339, milliseconds, UTC."""
+    """Format a Unix time in seconds as Pub/Sub does: RFC 3339, milliseconds, UTC."""
     moment = datetime.fromtimestamp(published_at, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def envelope(subscription: Subscription, delivery: Delivery, attempt: int) -> bytes:
-    """The JSON body of a push, with both spellings of the names as Pub/Sub sends them."""
+    """Build the JSON body of a push, with both spellings of the field names, as Pub/Sub does."""
     message = PubsubMessage.deserialize(delivery.content)
     moment = publish_time(delivery.published_at)
     name = str(delivery.message_id)
@@ -101,7 +101,7 @@ async def post(url: str, body: bytes) -> int | None:
 
 
 def backoff_limits(subscription: Subscription) -> tuple[float, float]:
-    """The shortest and the longest wait between two deliveries, in seconds."""
+    """Return the shortest and the longest wait between two deliveries, in seconds."""
     if "retry_policy" not in subscription:
         return _DEFAULT_BACKOFF_SECONDS
     policy = Subscription.pb(subscription).retry_policy
@@ -142,12 +142,12 @@ class Window:
         return int(self._size)
 
     def succeeded(self) -> None:
-        """A push was acknowledged."""
+        """Record that a push was acknowledged."""
         step = 1 if self._size < self._threshold else 1 / self._size
         self._size = min(self._largest, self._size + step)
 
     def failed(self) -> None:
-        """A push was refused, or not answered in time."""
+        """Record that a push was refused, or not answered in time."""
         self._size = self._threshold = max(self._smallest, self._size / 2)
 
 

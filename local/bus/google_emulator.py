@@ -68,7 +68,7 @@ def _java_and_jar() -> tuple[str, Path]:
 
 
 def _sdk_root() -> Path | None:
-    """The folder of the Google Cloud CLI: as told, beside its command, or by asking it (1.4 s)."""
+    """Find the folder of the Google Cloud CLI: from CLOUDSDK_ROOT, beside its command, or by running it (1.4 s)."""
     if told := os.environ.get("CLOUDSDK_ROOT"):
         return Path(told)
     gcloud = shutil.which("gcloud")

@@ -47,11 +47,11 @@ class BusClient:
         self._channel.close()
 
     def topic_path(self, name: str) -> str:
-        """The full name of a topic."""
+        """Return the full name of a topic."""
         return f"projects/{self.project}/topics/{name}"
 
     def subscription_path(self, name: str) -> str:
-        """The full name of a subscription."""
+        """Return the full name of a subscription."""
         return f"projects/{self.project}/subscriptions/{name}"
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:

@@ -43,7 +43,7 @@ class Timings:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def end(self, part: str) -> None:
-        """What went by since the last part ended belongs to ``part``."""
+        """Assign the time since the last part ended to ``part``."""
         so_far = time.perf_counter() - self.started
         self.seconds[part] = round(so_far - sum(self.seconds.values()), 3)
 

@@ -44,7 +44,7 @@ class Looks:
 
     @classmethod
     def of(cls, number: int) -> Looks:
-        """The looks of person ``number``: always the same, and unlike the next one's."""
+        """Return the appearance of person ``number``: always the same, and unlike the next person's."""
         chance = random.Random(number)  # noqa: S311 - for looks
         return cls(
             skin=_SKINS[number % len(_SKINS)],
@@ -101,7 +101,7 @@ def _draw_hair(pen: ImageDraw.ImageDraw, looks: Looks, at: Any, size: float) -> 
 
 
 def thumbnail(person: int, shot: int) -> bytes:
-    """A face alone, as detect would cut it out: a JPEG of 160 x 160 pixels."""
+    """Draw one face as detect would crop it: a JPEG of 160 x 160 pixels."""
     chance = random.Random(person * 100 + shot)  # noqa: S311 - for looks
     side = _SIDE * _SCALE
     picture = Image.new("RGB", (side, side), _SKIES[(person + shot) % len(_SKIES)])
@@ -112,7 +112,7 @@ def thumbnail(person: int, shot: int) -> bytes:
 
 
 def photo(people: Sequence[int], shot: int) -> tuple[bytes, list[dict[str, float]]]:
-    """A photo of some persons side by side (JPEG), and where their faces are (parts of the photo)."""
+    """Draw some persons side by side: a JPEG, and their faces' boxes as fractions of the photo."""
     chance = random.Random(sum(people) * 31 + shot)  # noqa: S311 - for looks
     width, height = (side * 2 for side in _PHOTO)
     picture = Image.new("RGB", (width, height), _SKIES[shot % len(_SKIES)])
@@ -198,7 +198,7 @@ def make_drawn_event(
     looks: int = 40,
     language: str = "fr",
 ) -> DrawnEvent:
-    """An event of ``persons`` (at most 512) with ``faces`` in all, the first on the most photos.
+    """Plan an event of ``persons`` (at most 512) with ``faces`` in all; the first person is in the most photos.
 
     ``looks`` different people are drawn: in a larger event some of them look alike.
     """
@@ -289,7 +289,7 @@ def _store_photos(
     event_id: UUID,
     plan: Sequence[tuple[int, ...]],
 ) -> list[_Shown]:
-    """A photo for each entry; drawings of the same people are drawn twice at most."""
+    """Draw one photo for each entry; the same group of people is drawn at most twice."""
     bucket = client.bucket(addresses.derived_bucket)
     drawn: dict[tuple[tuple[int, ...], int], _Shown] = {}
     shown = []

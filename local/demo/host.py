@@ -97,7 +97,7 @@ ORDER BY face_count DESC, cluster_label
 
 
 def storage_client(addresses: Addresses) -> storage.Client:
-    """A client of one cloud's storage; this process's environment stays as it is."""
+    """Make a storage client of one emulated cloud, without changing this process's environment."""
     return storage.Client(
         project=addresses.project,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -113,7 +113,7 @@ class HostApp:
         self._storage = storage_client(addresses)
 
     def make_event(self, name: str) -> UUID:
-        """An event whose organiser has switched face recognition on; returns its id."""
+        """Create an event whose organiser has switched face recognition on; return its id."""
         event_id = uuid4()
         with self._connect() as connection:
             connection.execute(_MAKE_EVENT, {"event_id": event_id, "name": name, "consent": CONSENT_TEXT_VERSION})
@@ -205,7 +205,7 @@ class HostApp:
         }
 
     def thumbnails(self, event_id: UUID) -> dict[str, bytes]:
-        """The thumbnails (JPEG) of the event's faces by face id."""
+        """Download the thumbnails (JPEG) of the event's faces, by face id."""
         bucket = self._storage.bucket(self._addresses.derived_bucket)
         with self._connect() as connection:
             faces = connection.execute(_FACES, (event_id,)).fetchall()
@@ -220,7 +220,7 @@ class HostApp:
 
 
 def object_name(event_id: UUID, photo: Photo) -> str:
-    """The photo's object in the photos bucket."""
+    """Return the photo's object in the photos bucket."""
     return f"events/{event_id}/{photo.media_id}/{photo.path.name}"
 
 

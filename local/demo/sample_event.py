@@ -28,7 +28,7 @@ class _Area:
     bottom: float
 
     def grown(self, by: float) -> _Area:
-        """The area with ``by`` times its size added on every side, cut at the picture's edges."""
+        """Add ``by`` times the area's size on every side, clipped at the picture's edges."""
         width, height = self.right - self.left, self.bottom - self.top
         return _Area(
             max(self.left - by * width, 0.0),
@@ -38,7 +38,7 @@ class _Area:
         )
 
     def cut(self, picture: Image.Image) -> Image.Image:
-        """The area of the picture."""
+        """Crop the picture to the area."""
         width, height = picture.size
         return picture.crop(
             (

@@ -13,7 +13,7 @@ _HOURS = 12
 
 
 def sign_in_link(addresses: Addresses, event_id: UUID, user_id: UUID, secret: str) -> str:
-    """The address of an event's page that signs ``user_id`` in, for twelve hours; ``secret`` is admin's JWT_SECRET."""
+    """Return an event's page as a URL that signs ``user_id`` in for 12 hours; ``secret`` is admin's JWT_SECRET."""
     claims = {"sub": str(user_id), "aud": "authenticated", "exp": int(time.time()) + _HOURS * 3600}
     token = jwt.encode(claims, secret, algorithm="HS256")
     return f"{addresses.function_urls['admin']}/events/{event_id}/analyse#token={token}"
