@@ -80,7 +80,7 @@ def _runs(seed: int) -> Iterator[tuple[str, Run]]:
                 0
             ],
         )
-    yield "bad messenger", lambda cloud: scenarios.bad_messenger(cloud, _PHOTOS, seed=seed, chance=0.12)
+    yield "faulty delivery", lambda cloud: scenarios.bad_messenger(cloud, _PHOTOS, seed=seed, chance=0.12)
     yield "everything together", lambda cloud: scenarios.everything(cloud, _PHOTOS, seed=seed)
     if seed % 4 == 1:
         yield "damaged objects", lambda cloud: scenarios.damaged_objects(cloud, _PHOTOS, seed=seed)
@@ -115,7 +115,7 @@ def _attempt(name: str, run: Callable[[], Result], totals: Totals, console: Cons
         return False
     kills, troubles = sum(result.history.kills().values()), sum(result.history.troubles().values())
     console.print(
-        f"{name}: {result.photos} photos, {kills} deaths, {troubles} bad deliveries, {result.history.refusals()} "
+        f"{name}: {result.photos} photos, {kills} deaths, {troubles} faulty deliveries, {result.history.refusals()} "
         f"refused, {sum(result.damages.values())} damaged reads; lost {len(result.lost)}, doubled "
         f"{len(result.doubled)}; {result.seconds:.0f} s",
         highlight=False,
@@ -185,7 +185,7 @@ def _pure_parts(totals: Totals, console: Console) -> None:
 
 def _table(totals: Totals) -> Table:
     table = Table(
-        "runs of", "runs", "photos", "deaths", "bad deliveries", "refused", "damaged reads", "lost", "doubled"
+        "runs of", "runs", "photos", "deaths", "faulty deliveries", "refused", "damaged reads", "lost", "doubled"
     )
     for kind in dict.fromkeys(result.kind for result in totals.results):
         table.add_row(kind, *_row([result for result in totals.results if result.kind == kind]))
@@ -218,7 +218,7 @@ def _summary(totals: Totals, console: Console) -> None:
     servers = sum(line["server"] for result in totals.results for line in result.history.of("killed"))
     console.print(f"{servers} of them took the function's server along", highlight=False)
     for what, counts in (
-        ("bad deliveries", totals.sum(lambda result: result.history.troubles())),
+        ("faulty deliveries", totals.sum(lambda result: result.history.troubles())),
         ("damaged reads", totals.sum(lambda result: result.damages)),
         ("other parts", totals.sum(lambda result: result.disturbances)),
     ):

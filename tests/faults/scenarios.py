@@ -119,7 +119,7 @@ def bad_messenger(cloud: FaultyCloud, photos: int, *, seed: int, chance: float) 
     started = time.monotonic()
     run = cloud.run(Plan("messages", seed=seed, messages=dict.fromkeys(TROUBLES, chance)))
     event = _whole_event(cloud, photos)
-    result = _result("bad messenger", cloud, run, event, started)
+    result = _result("faulty delivery", cloud, run, event, started)
     assert set(result.history.troubles()) == {*TROUBLES, "came late"}
     assert result.history.overtaken() > 0
     return result
