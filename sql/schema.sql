@@ -310,7 +310,8 @@ BEGIN
         domain := (SELECT string_agg(trombi_unicode_label(label), '.' ORDER BY number)
             FROM string_to_table(domain, '.') WITH ORDINALITY AS listed (label, number));
     END IF;
-    RETURN parts[1] || '@' || domain;
+    RETURN regexp_replace(translate(parts[1], 'ς', 'σ'),
+        '(?<=[\u0370-\u03ff\u1f00-\u1fff])σ(?![\u0370-\u03ff\u1f00-\u1fff])', 'ς', 'g') || '@' || domain;
 END
 $_$;
 
@@ -3886,4 +3887,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0014'),
     ('0015'),
     ('0016'),
-    ('0017');
+    ('0017'),
+    ('0018');
