@@ -105,7 +105,7 @@ def purge_user(connection: Connection, user_id: UUID, event_id: UUID) -> Row:
 
 
 def knows_user(connection: Connection, user_id: UUID, event_id: UUID, *, is_self: bool) -> bool:
-    """Whether there is such an account, and, for whoever asks about somebody else, whether it has to do with the event."""
+    """Whether there is such an account; for whoever asks about somebody else, one that the event has to do with."""
     return bool(one_row(connection, _KNOWS_USER, {"user_id": user_id, "event_id": event_id, "is_self": is_self})["yes"])
 
 
