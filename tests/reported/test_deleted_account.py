@@ -160,7 +160,8 @@ def test_a_merge_is_not_beyond_undoing_because_the_account_is_gone(
     for person_id in (one, other):
         row = review.row(person_id)
         assert (row["status"], row["linked_user_id"], row["merged_into_id"]) == ("pending", None, None)
-        assert row["metadata"].get("manual_edits", 0) == 0
+        metadata: Any = row["metadata"]
+        assert metadata.get("manual_edits", 0) == 0
         assert review.faces_of(person_id) == faces[person_id]
     assert review.tagged(user_id) == {}
     # The purge that comes after it erases who they were, and nobody whom the undo took apart from them.
@@ -251,8 +252,8 @@ def test_a_purge_by_an_id_without_an_account_does_not_pass_for_one_with(
     with open_site(database_url, connection) as site:
 
         def ask(purged_user: UUID, caller: UUID | None = None) -> tuple[str, int]:
-            body = {"event_id": review.event_id, "user_id": purged_user}
-            status, said = site.ask("POST", "/privacy/purge", caller or review.organiser, **body)
+            asking = caller or review.organiser
+            status, said = site.ask("POST", "/privacy/purge", asking, event_id=review.event_id, user_id=purged_user)
             assert status == 200, said
             return said["account"], said["erased"]["faces"]
 
