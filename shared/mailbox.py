@@ -15,7 +15,7 @@ _MAILBOX = re.compile(rf"(?:(?P<name>[^\x00-\x1f\x7f<>]*)<(?=.*>$))?{_ADDRESS}(?
 _LONGEST_LABEL = 63
 _REFUSED = "must be name@example.org or Name <name@example.org>"
 
-# The four below are the ones of trombi_address and trombi_folded_address (sql/migrations/0015_accounts.sql).
+# The five below are the ones of trombi_address and trombi_folded_address (sql/schema.sql).
 # What nobody sees (Unicode's Default_Ignorable_Code_Point). A joiner stays between letters of the scripts that write
 # with it (U+0600 to U+1CFF: Arabic, the Indian ones): there it makes another word, and another domain.
 _UNSEEN = re.compile(
@@ -25,6 +25,8 @@ _UNSEEN = re.compile(
 )
 _BLANK = " \t\n\v\f\r\x85\u1680\u2028\u2029"
 _FULL_STOP = "\u3002"
+# A sigma that ends a word of Greek letters.
+_LAST_SIGMA = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff])\u03c3(?![\u0370-\u03ff\u1f00-\u1fff])")
 _A_LABEL = re.compile(r"xn--[a-z0-9-]+")
 
 
@@ -34,12 +36,14 @@ def normal_address(text: str) -> str:
     Unicode's compatible composed form (NFKC) in small letters, without what nobody sees and blanks around it; the
     domain's labels in Unicode instead of punycode, without the root's dot. The local part in small letters, too: no
     provider of note tells ``Ada@`` from ``ada@``. A dot or a ``+tag`` in it stays: what it means is the provider's
-    business, and differs. The database's ``trombi_address`` gives the same.
+    business, and differs. A sigma of the local part is the one that its place in the word asks for, since a capital one
+    does not tell; in a domain the two sigmas make two domains. The database's ``trombi_address`` gives the same.
     """
     folded = _folded(text)
     local, at, domain = folded.rpartition("@")
     if not at:
         return folded
+    local = _LAST_SIGMA.sub("\u03c2", local.replace("\u03c2", "\u03c3"))
     return f"{local}@{'.'.join(_unicode_label(label) for label in domain.removesuffix('.').split('.'))}"
 
 

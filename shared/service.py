@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from threading import Lock
@@ -9,9 +10,14 @@ from typing import TypeVar
 
 import flask
 
+from shared.errors import SettingsError
 from shared.push import Handler, handle_push
 
 READY_PATH = "/healthz"
+BAD_SETTINGS_STATUS = 78
+"""The exit status of a function whose settings are wrong: EX_CONFIG of sysexits.h. Starting it again cannot help."""
+_LOADED_BY_FRAMEWORK = "main"
+"""The module name that functions-framework gives to the ``main.py`` that it serves; any other import serves nothing."""
 
 
 Made = TypeVar("Made")
@@ -32,6 +38,24 @@ def made_once(make: Callable[[], Made]) -> Callable[[], Made]:
             return cached()
 
     return get
+
+
+def check_at_start(module: str, function: str, check: Callable[[], object]) -> None:
+    """End the process with one line on standard error where the function that is to be served has wrong settings.
+
+    Called at the end of a function's ``main.py`` with its ``__name__``. ``check`` reads the settings and opens
+    nothing; what it returns is dropped, since a worker forks after this and reads them again.
+
+    Raises:
+        SystemExit: with :data:`BAD_SETTINGS_STATUS`, after the line that names the settings and what to do.
+    """
+    if module != _LOADED_BY_FRAMEWORK:
+        return
+    try:
+        check()
+    except SettingsError as error:
+        sys.stderr.write(f"{function} cannot start: {' '.join(str(error).split())}\n")
+        raise SystemExit(BAD_SETTINGS_STATUS) from None
 
 
 class Service:

@@ -44,7 +44,8 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             problems = [
-                f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                # Of a check of our own, pydantic says that it is one before its words.
+                f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_url=False, include_input=False)
             ]
             message = "these environment variables need attention: " + "; ".join(problems)

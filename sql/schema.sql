@@ -310,7 +310,8 @@ BEGIN
         domain := (SELECT string_agg(trombi_unicode_label(label), '.' ORDER BY number)
             FROM string_to_table(domain, '.') WITH ORDINALITY AS listed (label, number));
     END IF;
-    RETURN parts[1] || '@' || domain;
+    RETURN regexp_replace(translate(parts[1], 'ς', 'σ'),
+        '(?<=[\u0370-\u03ff\u1f00-\u1fff])σ(?![\u0370-\u03ff\u1f00-\u1fff])', 'ς', 'g') || '@' || domain;
 END
 $_$;
 
@@ -801,6 +802,7 @@ DECLARE
     invitation_list uuid[];
     addresses text[];
     n integer;
+    kept integer;
     counts jsonb;
 BEGIN
     person_list := ARRAY(
@@ -831,8 +833,9 @@ BEGIN
     -- Faces are suggested for somebody; clustering asks anew.
     DELETE FROM face_suggestions WHERE face_person_id = ANY(person_list);
     GET DIAGNOSTICS n = ROW_COUNT;
+    kept := trombi_leave_out_of_decisions(of_event, of_user, invitation_list, addresses);
     counts := counts || jsonb_build_object('suggestions', n, 'invitations', cardinality(invitation_list),
-        'decisions', trombi_forget_in_decisions(of_event, invitation_list, of_user, addresses));
+        'decisions', kept + trombi_forget_in_decisions(of_event, invitation_list, of_user, addresses));
     PERFORM trombi_forget_in_reads(of_event, invitation_list || of_user);
     DELETE FROM idempotency_keys
     WHERE event_id = of_event AND answer IS NOT NULL AND (
@@ -1147,6 +1150,47 @@ BEGIN
         completed_at = CASE WHEN joined ->> 'completed_at' IS NOT NULL THEN completed_at END
     WHERE id = (kept ->> 'id')::uuid RETURNING * INTO receipt;
     RETURN to_jsonb(receipt);
+END
+$$;
+
+
+--
+-- Name: trombi_leave_out_of_decisions(uuid, uuid, uuid[], text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_leave_out_of_decisions(of_event uuid, of_user uuid, invitation_list uuid[], addresses text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    changed integer;
+BEGIN
+    UPDATE decisions AS decision SET
+        user_ids = array_remove(user_ids, of_user),
+        inverse = inverse || jsonb_build_object('changes', coalesce((
+            SELECT jsonb_agg(
+                CASE WHEN change ->> 'table' = 'face_persons' THEN change || jsonb_build_object(
+                    'before', CASE WHEN change -> 'before' <> 'null' THEN
+                        trombi_unlinked_image(decision, change -> 'before', of_user, addresses) || CASE
+                            WHEN change #>> '{before,linked_user_id}' = of_user::text THEN jsonb_build_object(
+                                'former_user_hash', trombi_user_hash((change ->> 'key')::uuid, of_user))
+                            WHEN change #>> '{after,linked_user_id}' = of_user::text THEN '{"former_user_hash": null}'
+                            ELSE '{}' END
+                        END,
+                    'after', trombi_unlinked_image(decision, change -> 'after', of_user, addresses))
+                ELSE change END
+                ORDER BY number)
+            FROM jsonb_array_elements(inverse -> 'changes') WITH ORDINALITY AS listed (change, number)
+            WHERE NOT coalesce(of_user::text IN (
+                    coalesce(change #>> '{before,tagged_user_id}', change #>> '{after,tagged_user_id}'),
+                    coalesce(change #>> '{before,user_id}', change #>> '{after,user_id}')), false)
+                AND NOT (change ->> 'table' = 'invitations' AND change ->> 'key' = ANY(invitation_list::text[]))
+        ), '[]'))
+    WHERE event_id = of_event AND inverse IS NOT NULL
+        AND kind NOT IN ('link', 'unlink', 'invite', 'accept', 'decline', 'undo')
+        AND (of_user = ANY(user_ids) OR inverse::text ~ ('"(linked_|tagged_)?user_id": "' || of_user::text || '"'));
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
 END
 $$;
 
@@ -1612,6 +1656,53 @@ $_$;
 
 
 --
+-- Name: decisions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.decisions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    actor_id uuid,
+    kind text NOT NULL,
+    subject jsonb NOT NULL,
+    inverse jsonb,
+    undone_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint,
+    person_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    face_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'one_person'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
+);
+
+
+--
+-- Name: trombi_unlinked_image(public.decisions, jsonb, uuid, text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_unlinked_image(decision public.decisions, image jsonb, of_user uuid, addresses text[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN image ->> 'linked_user_id' = of_user::text THEN
+            image || '{"linked_user_id": null, "invitation_email": null, "status": "pending"}'
+                || CASE WHEN image -> 'metadata' ? 'manual_edits' THEN jsonb_build_object('metadata',
+                    image -> 'metadata' || jsonb_build_object('manual_edits', greatest(0,
+                        (image #>> '{metadata,manual_edits}')::integer - (
+                            SELECT count(*) FROM decisions AS earlier
+                            WHERE earlier.event_id = decision.event_id AND earlier.version < decision.version
+                                AND earlier.kind IN ('link', 'invite', 'accept') AND earlier.undone_by IS NULL
+                                AND (image ->> 'id')::uuid = ANY(earlier.person_ids)
+                        )))) ELSE '{}' END
+        WHEN image ->> 'invitation_email' = ANY(addresses) THEN
+            image || '{"invitation_email": null, "status": "pending"}'
+        ELSE image
+    END
+$$;
+
+
+--
 -- Name: trombi_user_hash(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1748,27 +1839,6 @@ ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-
---
--- Name: decisions; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.decisions (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    actor_id uuid,
-    kind text NOT NULL,
-    subject jsonb NOT NULL,
-    inverse jsonb,
-    undone_by uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    version bigint,
-    person_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    face_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    user_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'unlink'::text, 'invite'::text, 'accept'::text, 'decline'::text, 'merge'::text, 'split'::text, 'move'::text, 'reject'::text, 'distinct'::text, 'one_person'::text, 'ignore'::text, 'restore'::text, 'cover'::text, 'undo'::text])))
 );
 
 
@@ -3886,4 +3956,6 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0014'),
     ('0015'),
     ('0016'),
-    ('0017');
+    ('0017'),
+    ('0018'),
+    ('0019');

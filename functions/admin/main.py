@@ -13,7 +13,7 @@ from shared.database import Database
 from shared.log import configure_logging, log_context, trace_of
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
-from shared.service import READY_PATH, made_once
+from shared.service import READY_PATH, check_at_start, made_once
 from shared.storage import CloudStorage
 
 
@@ -50,3 +50,6 @@ def admin() -> Admin:
 def main(request: flask.Request) -> flask.Response:
     """The function: the API of ``site.py``, and ``GET /healthz``."""
     return admin().answer(request)
+
+
+check_at_start(__name__, "admin", AdminSettings.from_environment)

@@ -21,7 +21,7 @@ from shared.log import configure_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
-from shared.service import READY_PATH, Service, made_once
+from shared.service import READY_PATH, Service, check_at_start, made_once
 from shared.storage import CloudStorage
 
 
@@ -81,3 +81,6 @@ def signed(request: flask.Request) -> flask.Response:
     if request.path not in (SIGNED_PATH, READY_PATH):
         return flask.Response("nothing here\n", 404, mimetype="text/plain")
     return service().answer(request)
+
+
+check_at_start(__name__, "callback", CallbackSettings.from_environment)

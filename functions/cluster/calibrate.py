@@ -14,6 +14,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -29,6 +30,7 @@ from functions.cluster.calibration_fit import (
     calibration_for,
     leave_one_out,
     likeness_of,
+    misplaced,
     propose,
     spread,
     whose_faces,
@@ -59,10 +61,21 @@ def embedded(folder: Path, pack: str, *, mirrored: bool) -> bytes:
     return done.stdout
 
 
-def read_faces(archive: bytes) -> tuple[LabelledFaces, list[str], str]:
-    """The faces of an archive, the names of the people in the order of their numbers, and the model id."""
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """The faces of an archive; ``people`` are names in the order of their numbers, ``files`` each face's photo."""
+
+    faces: LabelledFaces
+    people: list[str]
+    files: list[str]
+    model: str
+
+
+def read_faces(archive: bytes) -> LabelledPhotos:
+    """The faces of an archive that :func:`embedded` gave, and whose they are by their folders."""
     with np.load(io.BytesIO(archive), allow_pickle=False) as columns:
         embeddings, photo, model = columns["embedding"], columns["photo"], str(columns["model"])
+        files = [str(path) for path in columns["path"]]
         whose = whose_faces(columns["person"], photo, embeddings)
         people = sorted(set(whose) - {""})
         number = {name: index for index, name in enumerate(people)}
@@ -80,7 +93,19 @@ def read_faces(archive: bytes) -> tuple[LabelledFaces, list[str], str]:
             for row in range(len(whose))
         ]
     person = np.array([number.get(name, NOBODY) for name in whose], dtype=np.int64)
-    return LabelledFaces(embeddings, person, photo, states), people, model
+    return LabelledPhotos(LabelledFaces(embeddings, person, photo, states), people, files, model)
+
+
+def without_misplaced(photos: LabelledPhotos) -> tuple[LabelledFaces, list[str]]:
+    """The faces without those that lie in another person's folder, and a line on each: the photo, whose face, why."""
+    found = misplaced(photos.faces)
+    lines = [
+        f"{photos.files[one.row]} is left out: the face taken for {photos.people[one.person]} is more like "
+        f"{photos.people[one.other]} ({one.other_cosine:.2f}) than like {photos.people[one.person]}'s other faces "
+        f"({one.own_cosine:.2f}): move the photo to the right folder, or remove it"
+        for one in found
+    ]
+    return photos.faces.without_rows([one.row for one in found]), lines
 
 
 def report(likeness: Likeness, constants: PackConstants, left_out: list[LeftOut], people: list[str]) -> str:
@@ -165,14 +190,16 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {problem}\n")
         return 1
     try:
-        faces, people, model = read_faces(embedded(options.folder, options.pack, mirrored=options.mirrored))
+        photos = read_faces(embedded(options.folder, options.pack, mirrored=options.mirrored))
+        faces, left_out = without_misplaced(photos)
+        sys.stdout.write("".join(f"{line}\n" for line in left_out) + ("\n" if left_out else ""))
         likeness = likeness_of(faces)
     except CannotEmbed:
         return 1
     except TooLittle as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    pack = model.partition("/")[0]
+    pack, people = photos.model.partition("/")[0], photos.people
     source = options.source or f"{np.count_nonzero(faces.person != NOBODY)} labelled faces of {len(people)} people"
     constants = propose(likeness, constants_of(pack).cluster, source)
     sys.stdout.write(report(likeness, constants, leave_one_out(faces, pack), people) + "\n")

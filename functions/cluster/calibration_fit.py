@@ -41,6 +41,9 @@ EVENT_PERSONS, LIKELY_FPIR, POSSIBLE_FPIR = 100, 0.01, 0.05
 ACROSS_COMPARISONS, ACROSS_RATE, ACROSS_MARGIN = 30 * 20, 0.01, 0.1
 """An event of 30 persons and 20 members who opted in; the part of events in which a stranger may come up."""
 FACES_OF_A_MEAN = 8
+MISPLACED_MARGIN = 0.1
+"""A face that is so much more like another folder's mean than like its own folder's others lies in the wrong one. Of
+884 labelled faces of five real sets two are; of faces that were put into another's folder at random, 99 %."""
 LEAST_PEOPLE, LEAST_STRANGERS = 5, 100
 """Fewer people with two photos, or fewer pairs of strangers, say too little."""
 
@@ -61,6 +64,12 @@ class LabelledFaces:
     person: NDArray[np.int64]
     photo: NDArray[np.int64]
     states: Sequence[FaceState]
+
+    def without_rows(self, rows: Sequence[int]) -> LabelledFaces:
+        """The same without anybody's knowing whose these faces are."""
+        person = self.person.copy()
+        person[list(rows)] = NOBODY
+        return LabelledFaces(self.embeddings, person, self.photo, self.states)
 
     def without(self, person: int) -> LabelledFaces:
         """The same without everybody's knowing who that person's faces are."""
@@ -119,6 +128,56 @@ def whose_faces(folders: NDArray[np.str_], photo: NDArray[np.int64], embeddings:
             here = rows[photo[rows] == one]
             whose[int(here[int((embeddings[here] @ mean).argmax())])] = str(folder)
     return whose
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A face (its ``row``) that is more like the mean of ``other``'s faces than like that of ``person``'s others.
+
+    ``person`` and ``other`` are numbers of people; ``own_cosine`` and ``other_cosine`` are the two cosines.
+    """
+
+    row: int
+    person: int
+    other: int
+    own_cosine: float
+    other_cosine: float
+
+
+def misplaced(faces: LabelledFaces) -> list[Misplaced]:
+    """The labelled faces that lie in another person's folder, the surest first; each is judged without those before.
+
+    Only people with two faces or more are compared. Somebody who has no folder of their own is not found out.
+    """
+    person = faces.person.copy()
+    found: list[Misplaced] = []
+    while True:
+        surest = _surest_misplaced(faces.embeddings, person)
+        if surest is None:
+            return found
+        person[surest.row] = NOBODY
+        found.append(surest)
+
+
+def _surest_misplaced(embeddings: NDArray[np.float32], person: NDArray[np.int64]) -> Misplaced | None:
+    numbers, counts = np.unique(person[person != NOBODY], return_counts=True)
+    numbers = numbers[counts > 1]
+    if numbers.size < 2:  # noqa: PLR2004 - there is no other
+        return None
+    rows = np.flatnonzero(np.isin(person, numbers))
+    own = np.searchsorted(numbers, person[rows])
+    sums = np.stack([embeddings[person == one].sum(axis=0) for one in numbers])
+    others = sums[own] - embeddings[rows]
+    own_cosine = np.einsum("ij,ij->i", embeddings[rows], others) / np.maximum(np.linalg.norm(others, axis=1), 1e-9)
+    to_mean = embeddings[rows] @ (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).T
+    to_mean[np.arange(rows.size), own] = -1.0
+    at = int((to_mean.max(axis=1) - own_cosine).argmax())
+    nearest = int(to_mean[at].argmax())
+    if to_mean[at, nearest] - own_cosine[at] <= MISPLACED_MARGIN:
+        return None
+    return Misplaced(
+        int(rows[at]), int(numbers[own[at]]), int(numbers[nearest]), float(own_cosine[at]), float(to_mean[at, nearest])
+    )
 
 
 def likeness_of(faces: LabelledFaces) -> Likeness:

@@ -14,7 +14,7 @@ from shared.log import configure_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery
-from shared.service import Service, made_once
+from shared.service import Service, check_at_start, made_once
 
 
 @made_once
@@ -36,3 +36,6 @@ def service() -> Service:
 def main(request: flask.Request) -> flask.Response:
     """The function: ``POST /cluster-requests`` and ``GET /healthz``."""
     return service().answer(request)
+
+
+check_at_start(__name__, "cluster", ClusterSettings.from_environment)

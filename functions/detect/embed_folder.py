@@ -3,8 +3,9 @@
     python -m functions.detect.embed_folder FOLDER --pack mini > faces.npz
 
 writes a NumPy archive to standard output and its progress to standard error; nothing is kept on disk. Arrays, a row for
-each face: ``embedding`` float32[n, 512], ``person`` str[n] (the folder's name), ``photo`` int64[n], ``score``,
-``sharpness``, ``yaw``, ``pitch``, ``roll``, ``size_px`` float64[n] as detect stores them; and ``model``, the model id.
+each face: ``embedding`` float32[n, 512], ``person`` str[n] (the folder's name), ``photo`` int64[n], ``path`` str[n]
+(the photo's, below FOLDER), ``score``, ``sharpness``, ``yaw``, ``pitch``, ``roll``, ``size_px`` float64[n] as detect
+stores them; and ``model``, the model id.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def embed_folder(folder: Path, engine: Engine, model: str, say: Callable[[str], 
     photos = labelled_photos(folder)
     people: list[str] = []
     numbers: list[int] = []
+    paths: list[str] = []
     faces: list[DetectedFace] = []
     for number, (person, path) in enumerate(photos):
         try:
@@ -52,6 +54,7 @@ def embed_folder(folder: Path, engine: Engine, model: str, say: Callable[[str], 
         faces += found
         people += [person] * len(found)
         numbers += [number] * len(found)
+        paths += [str(path.relative_to(folder))] * len(found)
         say(f"{number + 1} of {len(photos)} photos, {len(faces)} faces")
     archive = io.BytesIO()
     columns: dict[str, Any] = {
@@ -59,6 +62,7 @@ def embed_folder(folder: Path, engine: Engine, model: str, say: Callable[[str], 
     }
     columns["embedding"] = np.array([face.embedding for face in faces], dtype=np.float32).reshape(-1, EMBEDDING_SIZE)
     columns |= {"person": np.array(people, dtype=np.str_), "photo": np.array(numbers, dtype=np.int64)}
+    columns["path"] = np.array(paths, dtype=np.str_)
     np.savez(archive, model=np.array(model), **columns)
     return archive.getvalue()
 

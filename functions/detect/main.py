@@ -13,11 +13,12 @@ from functions.detect.pipeline import Detection
 from functions.detect.settings import DetectSettings
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Database
+from shared.errors import SettingsError
 from shared.log import configure_logging, logger
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
-from shared.service import Service, made_once
+from shared.service import Service, check_at_start, made_once
 from shared.storage import CloudStorage
 
 
@@ -54,3 +55,19 @@ def service() -> Service:
 def main(request: flask.Request) -> flask.Response:
     """The function: ``POST /media-uploads``, ``POST /detect-requests``, ``GET /healthz``."""
     return service().answer(request)
+
+
+def _check_settings() -> None:
+    """Read the settings, and verify the model pack that they name.
+
+    Raises:
+        SettingsError: a setting is wrong, or the pack is not where FACE_MODEL_DIR says.
+    """
+    settings = DetectSettings.from_environment()
+    try:
+        packs.verify(packs.find(settings.face_pack, mirrored=settings.face_mirrored), settings.face_model_dir)
+    except packs.PackError as error:
+        raise SettingsError(str(error)) from None
+
+
+check_at_start(__name__, "detect", _check_settings)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from local.cloud import leash
 from local.cloud.restarts import Restarts
+from shared.service import BAD_SETTINGS_STATUS
 
 Report = Callable[[str], None]
 
@@ -37,7 +38,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ProcessFailedError(RuntimeError):
-    """A process could not be started, or keeps dying; the message ends with the last lines of its log."""
+    """A process could not be started, has wrong settings, or keeps dying; the message has the end of its log."""
 
 
 def accepts_connections(port: int) -> bool:
@@ -128,6 +129,9 @@ class _Keeper(threading.Thread):
             _end_group(child.pid)
             if self._stopping.is_set():
                 return
+            if returncode == BAD_SETTINGS_STATUS:
+                self._give_up(self.last_line())
+                return
             pause = restarts.pause_after_death(time.monotonic(), ready_since)
             if pause is None:
                 self._give_up(f"{self.process.name} keeps dying ({_ending(returncode)})\n{self.tail()}")
@@ -189,10 +193,17 @@ class _Keeper(threading.Thread):
 
     def tail(self) -> str:
         """The last lines that the present life of the process wrote."""
+        lines = self._lines()[-_TAIL_LINES:]
+        return "\n".join([f"last lines of {self.log}:", *(f"  {line}" for line in lines)])
+
+    def last_line(self) -> str:
+        """What the present life of the process wrote last: for wrong settings the line that names them."""
+        return next(reversed(self._lines()), f"{self.process.name} has wrong settings")
+
+    def _lines(self) -> list[str]:
         with self.log.open("rb") as log:
             log.seek(self._log_offset)
-            lines = log.read().decode("utf-8", "replace").splitlines()
-        return "\n".join([f"last lines of {self.log}:", *(f"  {line}" for line in lines[-_TAIL_LINES:])])
+            return log.read().decode("utf-8", "replace").splitlines()
 
     def signal(self, number: signal.Signals, *, group: bool = True) -> None:
         """Send ``number`` to the child and, with ``group``, to everything that it started."""
@@ -242,7 +253,7 @@ class Supervisor:
         """Start ``process`` and return once it is ready.  Different processes may be started by threads.
 
         Raises:
-            ProcessFailedError: it died again and again without becoming ready.
+            ProcessFailedError: it died again and again without becoming ready, or at once of wrong settings.
             ValueError: a process of that name runs already.
 
         """

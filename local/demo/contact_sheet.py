@@ -17,9 +17,15 @@ _BACKGROUND = (250, 250, 248)
 _INK = (40, 40, 40)
 _PALE = (120, 120, 120)
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""The kinds of picture that a sheet may be written as, by the end of the file's name."""
+
 
 def write_contact_sheet(report: Mapping[str, Any], thumbnails: Mapping[str, bytes], path: Path) -> None:
-    """Write the persons of a demo's ``report`` as a PNG, with the faces in ``thumbnails`` (JPEG by face id)."""
+    """Write the persons of a demo's ``report`` as a picture, with the faces in ``thumbnails`` (JPEG by face id).
+
+    ``path`` ends with one of :data:`SUFFIXES`, and its folder is there.
+    """
     photos_of: dict[str, set[str]] = {}
     faces_of: dict[str, list[str]] = {}
     for photo in report["photos"]:
@@ -45,5 +51,4 @@ def write_contact_sheet(report: Mapping[str, Any], thumbnails: Mapping[str, byte
             if face_id in thumbnails:
                 face = Image.open(BytesIO(thumbnails[face_id])).convert("RGB").resize((_CELL, _CELL))
                 sheet.paste(face, (_LABEL_WIDTH + column * (_CELL + _GAP), top))
-    path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from functions.detect import packs
 from local.cloud.cloud import Cloud, CloudOptions
-from local.demo.contact_sheet import write_contact_sheet
+from local.demo.contact_sheet import SUFFIXES, write_contact_sheet
 from local.demo.host import HostApp, Photo
 from local.demo.sample_event import make_sample_event
 from local.demo.sign_in import sign_in_link
@@ -72,6 +73,33 @@ def files_of(folder: Path) -> dict[str, Path]:
     return files
 
 
+def check_outputs(report_path: Path | None, sheet_path: Path | None) -> None:
+    """Make the folders of the files that the demo writes at its end, and see that the files can be written.
+
+    Raises:
+        DemoError: one cannot be; the text names the option and the file.
+    """
+    if sheet_path is not None and sheet_path.suffix.lower() not in SUFFIXES:
+        message = f"--sheet {sheet_path}: a contact sheet is a picture: give a name that ends in {', '.join(SUFFIXES)}"
+        raise DemoError(message)
+    for option, path in (("--json", report_path), ("--sheet", sheet_path)):
+        if path is None:
+            continue
+        if path.is_dir():
+            message = f"{option} {path} is a folder: name a file in it"
+            raise DemoError(message)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+            writable = not path.exists() or os.access(path, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            message = f"{option} {path} cannot be written: name a file in a folder that you may write to"
+            raise DemoError(message)
+
+
 def run_demo(
     options: CloudOptions,
     pack: str,
@@ -90,10 +118,11 @@ def run_demo(
     has come to rest.
 
     Raises:
-        DemoError: no photos, or nothing moves any more.
+        DemoError: no photos, a file that cannot be written, or nothing moves any more.
         PackError: the model pack is missing and cannot be had.
         ProcessFailedError: a part of the cloud does not come up.
     """
+    check_outputs(report_path, sheet_path)
     timings = Timings()
     with ExitStack() as stack:
         packs.fetch(pack, report=lambda line: console.print(f"  {line}", highlight=False))

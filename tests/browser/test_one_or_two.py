@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenWindow, both
@@ -37,6 +39,8 @@ def test_a_person_who_may_be_two_is_said_to_be_one_or_taken_apart(
     page.go("suggestions")
     expect(page.page.locator(".question h2")).to_have_text(page.say("one or two"))
     expect(page.page.locator(".question .side")).to_have_count(2)
+    told = "2 ressemblent peu aux autres" if window is PHONE else "2 of these 5 faces do not look much like the others"
+    expect(page.page.locator(".question")).to_contain_text(told)
     assert page.violations() == []
     assert page.small_targets() == []
     assert page.page.locator(".answers").evaluate(_BROKEN_WORDS) == []
@@ -92,3 +96,17 @@ def test_faces_in_no_person_are_shown_with_the_reason(scene: Scene, open_window:
     assert page.violations() == []
     assert page.small_targets() == []
     assert not page.is_too_wide()
+    # By keyboard alone: from the summary to the first face, its photo, and back to where one was.
+    tray.locator("summary").focus()
+    page.page.keyboard.press("Tab")
+    first = tray.locator("li button").first
+    expect(first).to_be_focused()
+    reason = tray.locator("li figcaption").first.inner_text()
+    expect(first).to_have_accessible_name(re.compile(f"1.*{re.escape(reason)}"))
+    page.page.keyboard.press("Enter")
+    viewer = page.page.locator("dialog.viewer[open]")
+    expect(viewer.locator(".place")).to_contain_text("4")
+    assert page.violations() == []
+    page.page.keyboard.press("Escape")
+    expect(viewer).to_have_count(0)
+    expect(first).to_be_focused()

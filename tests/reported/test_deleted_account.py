@@ -13,6 +13,7 @@ from functions.admin.review import decisions, ledger
 from local.migrate import MIGRATIONS
 from shared.database import Connection, Database
 from tests import arrange
+from tests.integration.admin.conftest import open_site
 from tests.integration.admin.reviewing import Review
 
 
@@ -42,6 +43,20 @@ def refused(review: Review, decision_id: UUID) -> Problem:
         ledger.undo(connection, review.organiser, review.event_id, decision_id)
     assert review.snapshot() == before
     return caught.value
+
+
+def undo(review: Review, decision_id: UUID) -> None:
+    with review.database.transaction() as connection:
+        ledger.undo(connection, review.organiser, review.event_id, decision_id)
+
+
+def purged(review: Review, user_id: UUID) -> dict[str, int]:
+    """What a purge by the user's id says that it erased."""
+    statement = "SELECT purge_face_data_for_user(%s, %s) AS receipt"
+    row = review.connection.execute(statement, (user_id, review.event_id)).fetchone()
+    assert row is not None
+    erased: dict[str, int] = row["receipt"]["erased"]
+    return erased
 
 
 def everything(review: Review) -> str:
@@ -112,14 +127,76 @@ def test_no_undo_brings_back_who_is_gone(review: Review) -> None:
         made.append(decisions.merge(connection, review.organiser, [third], first).decision_id)
         made.append(decisions.unlink(connection, review.organiser, first).decision_id)
     delete(review, user_id)
-    for decision_id in reversed(made[1:]):
+    for decision_id in (made[4], made[1]):
         problem = refused(review, decision_id)
         assert (problem.status, problem.code) == (409, "erased")
         assert problem.extra["current"]["status"] in ("pending", "merged")
         assert "linked_user" in problem.extra["current"]
-    # What was not about them is undone as ever.
+    # What is about the faces is undone as ever, and links nobody.
+    for decision_id in (made[3], made[2], made[0]):
+        undo(review, decision_id)
+    assert {review.row(person_id)["status"] for person_id in (first, second, third)} == {"pending"}
+    assert {review.row(person_id)["linked_user_id"] for person_id in (first, second, third)} == {None}
+
+
+@pytest.mark.parametrize("into_linked", [True, False])
+@pytest.mark.parametrize("linked_first", [True, False])
+def test_a_merge_is_not_beyond_undoing_because_the_account_is_gone(
+    review: Review, *, into_linked: bool, linked_first: bool
+) -> None:
+    one, other = review.people()[:2]
+    user_id = review.members[0]
+    faces = {person_id: review.faces_of(person_id) for person_id in (one, other)}
+    survivor, gone = (one, other) if into_linked else (other, one)
     with review.database.transaction() as connection:
-        ledger.undo(connection, review.organiser, review.event_id, made[0])
+        if linked_first:
+            decisions.link(connection, review.organiser, one, user_id)
+        merged = decisions.merge(connection, review.organiser, [gone], survivor).decision_id
+        if not linked_first:
+            decisions.link(connection, review.organiser, survivor, user_id)
+    delete(review, user_id)
+    assert str(user_id) not in everything(review)
+    undo(review, merged)
+    for person_id in (one, other):
+        row = review.row(person_id)
+        assert (row["status"], row["linked_user_id"], row["merged_into_id"]) == ("pending", None, None)
+        metadata: Any = row["metadata"]
+        assert metadata.get("manual_edits", 0) == 0
+        assert review.faces_of(person_id) == faces[person_id]
+    assert review.tagged(user_id) == {}
+    # The purge that comes after it erases who they were, and nobody whom the undo took apart from them.
+    theirs = one if linked_first else survivor
+    erased = purged(review, user_id)
+    assert (erased["faces"], erased["persons"]) == (len(faces[theirs]), 1)
+    (left,) = {one, other} - {theirs}
+    assert review.faces_of(left) == faces[left]
+
+
+def test_what_was_merged_into_who_is_gone_is_purged_with_them_while_it_is_merged(review: Review) -> None:
+    one, other = review.people()[:2]
+    user_id = review.members[0]
+    count = len(review.faces_of(one)) + len(review.faces_of(other))
+    with review.database.transaction() as connection:
+        decisions.link(connection, review.organiser, one, user_id)
+        decisions.merge(connection, review.organiser, [one], other)
+    delete(review, user_id)
+    erased = purged(review, user_id)
+    assert (erased["faces"], erased["persons"]) == (count, 2)
+
+
+def test_faces_that_were_split_or_moved_from_who_is_gone_go_back(review: Review) -> None:
+    person_id, user_id = linked(review)
+    other = review.people()[1]
+    faces = review.faces_of(person_id)
+    with review.database.transaction() as connection:
+        split = decisions.split(connection, review.organiser, person_id, faces[:1]).decision_id
+        moved = decisions.move(connection, review.organiser, faces[1:2], other).decision_id
+    delete(review, user_id)
+    assert str(user_id) not in everything(review)
+    for decision_id in (moved, split):
+        undo(review, decision_id)
+    assert review.faces_of(person_id) == faces
+    assert purged(review, user_id)["faces"] == len(faces)
 
 
 def test_what_an_organiser_decided_is_undone_after_their_account_is_gone(review: Review) -> None:
@@ -165,6 +242,28 @@ def test_a_purge_that_comes_after_the_account_is_gone_still_erases_and_says_what
     again = review.connection.execute(statement, (user_id, review.event_id)).fetchone()
     assert again is not None
     assert set(again["receipt"]["erased"].values()) == {0}
+
+
+def test_a_purge_by_an_id_without_an_account_does_not_pass_for_one_with(
+    review: Review, database_url: str, connection: Connection
+) -> None:
+    person_id, user_id = linked(review)
+    faces = review.faces_of(person_id)
+    with open_site(database_url, connection) as site:
+
+        def ask(purged_user: UUID, caller: UUID | None = None) -> tuple[str, int]:
+            asking = caller or review.organiser
+            status, said = site.ask("POST", "/privacy/purge", asking, event_id=review.event_id, user_id=purged_user)
+            assert status == 200, said
+            return said["account"], said["erased"]["faces"]
+
+        assert ask(review.members[1]) == ("known", 0)
+        assert ask(review.members[1], review.members[1]) == ("known", 0)
+        # Of another event's account nothing is told.
+        assert ask(arrange.member(connection, arrange.event(connection))) == ("unknown", 0)
+        delete(review, user_id)
+        assert ask(user_id) == ("unknown", len(faces))
+        assert ask(user_id) == ("unknown", 0)
 
 
 def test_a_purge_of_a_former_account_leaves_who_was_linked_since(review: Review) -> None:

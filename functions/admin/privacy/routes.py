@@ -87,6 +87,18 @@ class Receipt(BaseModel):
     completed_at: datetime | None
 
 
+class PurgeReceipt(Receipt):
+    """The receipt of a purge. ``account``: for a purge by ``user_id``, whether the event knew an account of that id."""
+
+    account: Annotated[
+        Literal["known", "unknown"] | None,
+        Field(
+            description="unknown: the event knows no account of this id (any more); what a deleted account had is found"
+            " only as long as its person is nobody else's. Purge the person, or the address, if more is theirs"
+        ),
+    ] = None
+
+
 class ReceiptPage(BaseModel):
     """A page of an event's receipts, the newest first."""
 
@@ -176,7 +188,7 @@ def routes(room: Room) -> APIBlueprint:
 
         return answer_once(room, caller, work, path.event_id)
 
-    @api.post("/privacy/purge", responses={200: Receipt})
+    @api.post("/privacy/purge", responses={200: PurgeReceipt})
     def purge(body: PurgeBody) -> flask.Response:
         """Forget somebody in an event: faces, person, tags, invitations, thumbnails, and what names them.
 
@@ -252,10 +264,15 @@ def _shown_consent(row: Mapping[str, Any], **told: Any) -> dict[str, Any]:  # no
 
 def _purge(connection: Connection, caller: Caller, body: PurgeBody) -> dict[str, Any]:
     receipt: Mapping[str, Any] | None
+    account: Literal["known", "unknown"] | None = None
     if body.user_id is not None:
         # For themselves nobody has to belong to the event any more; whether there is such an event is not told.
         if caller.is_service or body.user_id != caller.user_id:
             access.to_event(connection, caller, body.event_id)
+        is_known = privacy_store.knows_user(
+            connection, body.user_id, body.event_id, is_self=body.user_id == caller.user_id
+        )
+        account = "known" if is_known else "unknown"
         receipt = privacy_store.purge_user(connection, body.user_id, body.event_id)
     elif body.person_id is not None:
         found = access.to_person(connection, caller, body.person_id, at_least="member")
@@ -267,7 +284,7 @@ def _purge(connection: Connection, caller: Caller, body: PurgeBody) -> dict[str,
         receipt = privacy_store.purge_address(connection, body.email or "", body.event_id)
     if receipt is None:
         raise not_found("there is no such person, or it is not for you to see")
-    return _shown_receipt(receipt)
+    return {**_shown_receipt(receipt), "account": account}
 
 
 def _shown_receipt(row: Mapping[str, Any]) -> dict[str, Any]:

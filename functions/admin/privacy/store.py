@@ -68,6 +68,17 @@ def photos_to_look_at(connection: Connection, event_id: UUID, limit: int) -> lis
 # ---------------------------------------------------------------- purge and receipts
 
 _PURGE_USER = "SELECT purge_face_data_for_user(%s, %s) AS receipt"
+_KNOWS_USER = """
+SELECT EXISTS (SELECT FROM users WHERE id = %(user_id)s) AND (
+    %(is_self)s
+    OR EXISTS (SELECT FROM event_members WHERE event_id = %(event_id)s AND user_id = %(user_id)s)
+    OR EXISTS (SELECT FROM face_persons WHERE event_id = %(event_id)s AND linked_user_id = %(user_id)s)
+    OR EXISTS (
+        SELECT FROM media_tags JOIN media ON media.id = media_tags.media_id
+        WHERE media.event_id = %(event_id)s AND tagged_user_id = %(user_id)s
+    )
+) AS yes
+"""
 _PURGE_PERSON = "SELECT purge_face_data_for_person(%s) AS receipt"
 _PURGE_ADDRESS = "SELECT purge_face_data_for_address(%s, %s) AS receipt"
 _RECEIPTS = """
@@ -91,6 +102,11 @@ def purge_user(connection: Connection, user_id: UUID, event_id: UUID) -> Row:
     """Erase all that the event holds on a user; the receipt, empty where there is nothing (or no such event)."""
     receipt: Row = one_row(connection, _PURGE_USER, (user_id, event_id))["receipt"]
     return receipt
+
+
+def knows_user(connection: Connection, user_id: UUID, event_id: UUID, *, is_self: bool) -> bool:
+    """Whether there is such an account; for whoever asks about somebody else, one that the event has to do with."""
+    return bool(one_row(connection, _KNOWS_USER, {"user_id": user_id, "event_id": event_id, "is_self": is_self})["yes"])
 
 
 def purge_person(connection: Connection, person_id: UUID) -> Row | None:

@@ -227,11 +227,13 @@ _DECISION = """
 SELECT id, event_id, kind, subject, inverse, version, undone_by, person_ids, face_ids, user_ids
 FROM decisions WHERE id = %s
 """
-# Decisions made before versions were kept come before all others.
+# Decisions made before versions were kept come before all others. Who a person is was taken back with the account of
+# whom they were: such a decision, erased, is in no other's way.
 _BUILT_ON = """
 SELECT later.id, later.kind, later.created_at FROM decisions AS later, decisions AS this
 WHERE this.id = %s AND later.event_id = this.event_id AND later.version > coalesce(this.version, 0)
     AND later.kind <> 'undo' AND later.undone_by IS NULL
+    AND (later.inverse IS NOT NULL OR later.kind NOT IN ('link', 'unlink', 'invite'))
     AND (later.person_ids && this.person_ids OR later.face_ids && this.face_ids OR later.user_ids && this.user_ids)
 ORDER BY later.version DESC
 """
@@ -287,8 +289,12 @@ UPDATE face_persons SET status = image.status, linked_user_id = image.linked_use
     metadata = CASE WHEN face_persons.metadata = after.metadata THEN image.metadata
         ELSE face_persons.metadata || jsonb_build_object(
             'manual_edits', coalesce((image.metadata ->> 'manual_edits')::integer, 0)) END,
+    -- Of a person whose account was deleted since the decision, the image says whose they were, as a hash.
+    former_user_hash = CASE WHEN told.image ? 'former_user_hash' THEN image.former_user_hash
+        ELSE face_persons.former_user_hash END,
     version = face_persons.version + 1, updated_at = now()
 FROM jsonb_populate_recordset(NULL::face_persons, %(before)s) AS image
+JOIN jsonb_array_elements(%(before)s) AS told (image) ON told.image ->> 'id' = image.id::text
 JOIN jsonb_populate_recordset(NULL::face_persons, %(after)s) AS after ON after.id = image.id
 WHERE face_persons.id = image.id AND face_persons.event_id = %(event_id)s
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_labelled_photos_become_a_calibration_that_groups_them(
     assert float(scores[2]) > 0.95
     assert "guest-1/notes.txt is left out" in printed.err
     assert "22 of 22 photos" in printed.err, "progress is shown"
+    assert "is more like" not in printed.out
+
+
+@pytest.mark.usefixtures("mini_pack")
+def test_a_photo_in_the_wrong_person_s_folder_is_named_and_left_out(
+    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "people"
+    shutil.copytree(people, folder)
+    wrong = min((folder / "guest-3").iterdir())
+    wrong.rename(folder / "guest-5" / "wrong.jpg")
+    written = tmp_path / "calibration.json"
+    assert main([str(folder), "--pack", "mini", "--out", str(written)]) == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if "is left out" in line]
+    assert line.startswith("guest-5/wrong.jpg is left out: the face taken for guest-5 is more like guest-3 (")
+    assert constants_of("mini", read_calibration(written.read_text())).cluster.source.startswith("20 labelled faces")
 
 
 def test_a_folder_without_people_says_what_to_add(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from local.demo.contact_sheet import write_contact_sheet
-from local.demo.demo import DemoError, Timings, files_of
+from local.cloud.cloud import CloudOptions
+from local.demo.contact_sheet import SUFFIXES, write_contact_sheet
+from local.demo.demo import DemoError, Timings, check_outputs, files_of, run_demo
 from local.demo.sample_event import make_sample_event
 from shared.bus import load_bus
 
@@ -97,3 +99,38 @@ def _thumbnail(colour: str) -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (160, 160), colour).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("sheet", "x.html", "a contact sheet is a picture"),
+        ("sheet", "x", "a contact sheet is a picture"),
+        ("sheet", "sheet.webp", "a contact sheet is a picture"),
+        ("sheet", "folder.png", "is a folder"),
+        ("sheet", "file/x.png", "cannot be written"),
+        ("json", "folder.png", "is a folder"),
+        ("json", "file/x.json", "cannot be written"),
+        ("json", "/proc/nowhere/x.json", "cannot be written"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_not_found_out_after_all_the_work(
+    option: str, name: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    path = tmp_path / name
+    paths: dict[str, Any] = {f"{'report' if option == 'json' else 'sheet'}_path": path}
+    with pytest.raises(DemoError, match=told) as error:
+        # Before anything else, as the pack's name would be refused next.
+        run_demo(CloudOptions(state_dir=tmp_path / "state"), "no pack", Console(quiet=True), **paths)
+    assert f"--{option} {path}" in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_sheet_is_written_as_each_kind_of_picture_into_a_folder_that_is_made(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "made" / f"sheet{suffix.upper()}"
+    check_outputs(path.with_suffix(".json"), path)
+    write_contact_sheet({"photos": [], "persons": []}, {}, path)
+    with Image.open(path) as sheet:
+        assert sheet.width > sheet.height

@@ -2,7 +2,7 @@
 
 import { get, Refusal } from "./api.js";
 import { button, el, fill } from "./dom.js";
-import { picture } from "./photo.js";
+import { openViewer, picture } from "./photo.js";
 import { t } from "./words.js";
 
 const PAGE = 60;
@@ -26,6 +26,7 @@ export class FacesOfNobody {
     );
   }
 
+  #faces = [];
   #cursor = null;
   #turn = 0;
 
@@ -36,8 +37,14 @@ export class FacesOfNobody {
       const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
       const { items, next_cursor } = await get(`/event/${this.app.eventId}/faces-of-nobody?limit=${PAGE}${after}`);
       if (turn !== this.#turn) return;
-      if (!cursor) fill(this.list);
-      this.list.append(...items.map((face) => this.#tile(face)));
+      if (!cursor) {
+        fill(this.list);
+        this.#faces = [];
+      }
+      for (const face of items) {
+        this.list.append(this.#tile(face, this.#faces.length));
+        this.#faces.push(face);
+      }
       this.#cursor = next_cursor;
       this.more.hidden = next_cursor === null;
       this.state.textContent = this.list.childElementCount > 0 ? "" : t.nobody.none;
@@ -47,12 +54,16 @@ export class FacesOfNobody {
     }
   }
 
-  #tile(face) {
+  /** The face as a button that shows its photo, with the reason below. */
+  #tile(face, index) {
     const reason = t.nobody.reasons[face.reason] ?? t.nobody.reasons.alone;
-    return el(
-      "li",
-      { data: { id: face.id } },
-      el("figure", {}, picture(face.thumbnail_url, { alt: t.nobody.face }), el("figcaption", { class: "quiet-text" }, reason)),
+    const show = el(
+      "button",
+      { type: "button", class: "see", "aria-label": t.nobody.show(index + 1, reason), on: { click: () => openViewer(this.#faces, index) } },
+      picture(face.thumbnail_url),
     );
+    // The button's name has the reason already.
+    const caption = el("figcaption", { class: "quiet-text", "aria-hidden": "true" }, reason);
+    return el("li", { data: { id: face.id } }, el("figure", {}, show, caption));
   }
 }
