@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # uv trusts the certificates that the system trusts, as pip does: a company's proxy has one of its own.
-export UV_SYSTEM_CERTS := true
+export UV_SYSTEM_CERTS ?= true
 
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
