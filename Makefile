@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# uv trusts the certificates that the system trusts, as pip does: a company's proxy has one of its own.
+export UV_SYSTEM_CERTS ?= true
+
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
@@ -54,9 +57,9 @@ check: setup ## in less than a minute: ruff, mypy, and the tests of pure parts a
 
 # In the order of the folders: reordered, the few tests that take minutes would come last and wait for each other.
 # Three at a time, for two processors: the tests of the bus and of whole clouds wait more than they compute.
-test: setup ## everything that is checked; ends with what could not run here and the ten slowest
+test: setup ## everything that is checked; ends with coverage, what could not run here, and the ten slowest
 	@$(MAKE) --no-print-directory -j 3 lint model $(if $(filter true,$(CI)),browser)
-	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=10
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=10 -p tests.line_coverage
 
 formats: setup ## write docs/formats.md anew from the cases of the tests
 	@$(BIN)/python -m tests.unit.shared.formats_document
@@ -105,9 +108,10 @@ migrate: setup ## bring the database of DATABASE_URL up to the newest migration
 schema: setup ## write sql/schema.sql anew from the migrations
 	@$(BIN)/python -m local.schema
 
+# Its header names the command: Renovate reads it, and knows these options, with an equals sign.
 lock: setup ## resolve the dependencies of pyproject.toml into requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group=dev --universal --python-version=3.11 \
+		--generate-hashes --quiet --output-file=requirements.lock
 
 images: setup ## the images: make images [IMAGE_PACK=buffalo_l] [GPU=1] [PUSH=1]; PUSH writes their digests for make plan
 	@$(BIN)/python -m terraform.images --pack $(IMAGE_PACK) $(if $(GPU),--gpu) $(if $(PUSH),--push)

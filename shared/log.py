@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from shared.version import VERSION
+
 _CLOUD_TRACE = re.compile(r"^([0-9a-f]{32})(?:/(\d+))?", re.IGNORECASE)
 # "Failing row contains (...)", "Key (email)=(...) already exists"; the constraint's name comes before it.
 _POSTGRES_DETAIL = re.compile(r"\nDETAIL:.*", re.DOTALL)
@@ -32,6 +34,12 @@ def _without_rows(_logger: object, _method: str, entry: MutableMapping[str, Any]
     for told in entry.get("exception") or ():
         told["exc_value"] = _POSTGRES_DETAIL.sub("", str(told["exc_value"]))
     return entry
+
+
+def start_logging(function: str, level: str = "INFO") -> None:
+    """Configure the log of a function's process, and write its first entry: which version of Trombi this is."""
+    configure_logging(function, level)
+    logger().info("trombi started", version=VERSION)
 
 
 def configure_logging(function: str, level: str = "INFO") -> None:

@@ -10,7 +10,7 @@ from functions.admin.door.room import Room
 from functions.admin.settings import AdminSettings
 from functions.admin.site import make_site
 from shared.database import Database
-from shared.log import configure_logging, log_context, trace_of
+from shared.log import log_context, start_logging, trace_of
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.service import READY_PATH, check_at_start, made_once
@@ -38,7 +38,7 @@ class Admin:
 def admin() -> Admin:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = AdminSettings.from_environment()
-    configure_logging("admin", settings.log_level)
+    start_logging("admin", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     objects = CloudStorage(settings.google_cloud_project)
     # Deletions are left to the functions that may delete: admin only reads the buckets.

@@ -17,7 +17,7 @@ from functions.callback.sweep import Sweep
 from shared.bus import load_bus
 from shared.contracts import InvitationMade, JobFinished, Notification, Tick, message_type
 from shared.database import Database
-from shared.log import configure_logging
+from shared.log import start_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
@@ -29,7 +29,7 @@ from shared.storage import CloudStorage
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = CallbackSettings.from_environment()
-    configure_logging("callback", settings.log_level)
+    start_logging("callback", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     project = settings.google_cloud_project
     objects = CloudStorage(project)

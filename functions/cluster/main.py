@@ -10,7 +10,7 @@ from functions.cluster.settings import ClusterSettings
 from functions.cluster.workers import workers_at
 from shared.contracts import ClusterRequested
 from shared.database import Database
-from shared.log import configure_logging
+from shared.log import start_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery
@@ -21,7 +21,7 @@ from shared.service import Service, check_at_start, made_once
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = ClusterSettings.from_environment()
-    configure_logging("cluster", settings.log_level)
+    start_logging("cluster", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project))
     run = ClusterRun(database, outbox, settings.parameters, workers_at(settings.dask_scheduler_address))

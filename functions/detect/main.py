@@ -14,7 +14,7 @@ from functions.detect.settings import DetectSettings
 from shared.contracts import DetectRequested, StorageNotification
 from shared.database import Database
 from shared.errors import SettingsError
-from shared.log import configure_logging, logger
+from shared.log import logger, start_logging
 from shared.outbox import Outbox
 from shared.publish import PubSubPublisher
 from shared.push import Delivery, Handler
@@ -26,7 +26,7 @@ from shared.storage import CloudStorage
 def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = DetectSettings.from_environment()
-    configure_logging("detect", settings.log_level)
+    start_logging("detect", settings.log_level)
     pack = packs.find(settings.face_pack, mirrored=settings.face_mirrored)
     directory = packs.verify(pack, settings.face_model_dir)
     logger().info("model pack", pack=pack.name, model=pack.model_id, licence=pack.licence, notice=pack.notice)

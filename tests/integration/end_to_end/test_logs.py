@@ -12,6 +12,7 @@ import httpx
 import jwt
 
 from local.cloud.cloud import Cloud
+from shared.version import VERSION
 from tests.integration.end_to_end.whole_cloud import Event
 
 NAME, GUEST = "Zéphyrine", "guest.of.honour@example.org"
@@ -69,6 +70,12 @@ def test_the_log_of_a_whole_run_names_nobody_and_holds_no_embedding(cloud: Cloud
         text = json.dumps(told, ensure_ascii=False)
         assert [personal for personal in PERSONAL if personal in text] == [], name
         assert not _MANY_NUMBERS.search(text), f"{name}: an embedding"
+
+
+def test_every_function_says_its_version_when_it_starts(cloud: Cloud) -> None:
+    for name in FUNCTIONS:
+        versions = {entry["version"] for entry in entries(cloud, name) if entry["message"] == "trombi started"}
+        assert versions == {VERSION}, name
 
 
 def entries(cloud: Cloud, function: str) -> list[dict[str, object]]:
