@@ -1848,7 +1848,7 @@ CREATE TABLE public.events (
     consent_text_version text,
     consented_at timestamp with time zone,
     archived_at timestamp with time zone,
-    CONSTRAINT events_language_check CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text])))
+    CONSTRAINT events_language_check CHECK ((language ~ '^[a-z]{2}(-[A-Z]{2})?$'::text))
 );
 
 
@@ -1939,7 +1939,7 @@ CREATE TABLE public.invitations (
     CONSTRAINT invitations_answer_check CHECK ((answer = ANY (ARRAY['accepted'::text, 'declined'::text]))),
     CONSTRAINT invitations_check CHECK (((answered_at IS NULL) = (answer IS NULL))),
     CONSTRAINT invitations_check1 CHECK ((expires_at > created_at)),
-    CONSTRAINT invitations_language_check CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text]))),
+    CONSTRAINT invitations_language_check CHECK ((language ~ '^[a-z]{2}(-[A-Z]{2})?$'::text)),
     CONSTRAINT invitations_mail_problem_check CHECK ((mail_problem = ANY (ARRAY['refused'::text, 'not_configured'::text, 'given_up'::text]))),
     CONSTRAINT invitations_token_hash_check CHECK ((octet_length(token_hash) = 32))
 );
@@ -3886,4 +3886,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0014'),
     ('0015'),
     ('0016'),
-    ('0017');
+    ('0017'),
+    ('0019');

@@ -16,7 +16,7 @@ import { Review } from "./review.js";
 import { signIn, signOut } from "./session.js";
 import { Suggestions } from "./suggestions.js";
 import { Toasts } from "./toast.js";
-import { speak, t } from "./words.js";
+import { languageName, otherLanguage, speak, t, textFor } from "./words.js";
 
 const THEME = "trombi.theme";
 const RETRY = 5000;
@@ -56,7 +56,7 @@ class App {
 
   async start() {
     this.#applyTheme();
-    speak(t.language);
+    await speak(t.language);
     this.#drawHeader();
     const known = await signIn(() => this.#signedInAnew());
     if (!known) this.#showState("unauthenticated");
@@ -339,12 +339,14 @@ class App {
       this.#nav.set(key, link);
       return link;
     });
+    const other = otherLanguage();
+    const switchTo = t.switchLanguage(languageName(other, t.language));
     const language = el(
       "button",
-      { type: "button", class: "icon-button text", lang: t.language === "fr" ? "en" : "fr", "aria-label": t.switchLanguage, title: t.switchLanguage, on: { click: () => this.#switchLanguage() } },
-      t.language === "fr" ? "EN" : "FR",
+      { type: "button", class: "icon-button text", "aria-label": switchTo, title: switchTo, on: { click: () => this.#switchLanguage() } },
+      other.toUpperCase(),
     );
-    language.lang = t.language;
+    language.hidden = other === t.language;
     const theme = el(
       "select",
       { class: "input", "aria-label": t.theme, on: { change: () => this.#setTheme(theme.value) } },
@@ -403,8 +405,8 @@ class App {
     if (before === "offline" && trouble === null) this.toasts.tell(t.online);
   }
 
-  #switchLanguage() {
-    speak(t.language === "fr" ? "en" : "fr", { remember: true });
+  async #switchLanguage() {
+    await speak(otherLanguage(), { remember: true });
     this.#drawHeader();
     if (this.progress?.state) this.progress.draw();
     if (this.#started) {

@@ -65,8 +65,8 @@ async function answer(given, buttons) {
   }
 }
 
-function showInvitation(invitation) {
-  speak(invitation.language);
+async function showInvitation(invitation) {
+  await speak(invitation.language);
   const texts = t.invitation;
   const faces = invitation.faces.map((face, index) =>
     el(
@@ -96,7 +96,7 @@ async function load() {
   try {
     const { ok, body } = await ask();
     if (ok) {
-      showInvitation(body);
+      await showInvitation(body);
     } else {
       tellProblem(body, load);
     }

@@ -4,10 +4,9 @@ import { openDialog } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { picture } from "./photo.js";
 import * as decisions from "./review.js";
-import { t } from "./words.js";
+import { LANGUAGES, languageName, t } from "./words.js";
 
 const LONGEST_MESSAGE = 500;
-const LANGUAGES = { fr: "Français", en: "English" };
 
 export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   const person = app.review.person(id);
@@ -36,9 +35,9 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   const language = el(
     "select",
     { id: "invite-language", class: "input" },
-    Object.entries(LANGUAGES).map(([value, text]) => el("option", { value, lang: value }, text)),
+    LANGUAGES.map((tag) => el("option", { value: tag, lang: tag }, languageName(tag))),
   );
-  language.value = app.event?.language in LANGUAGES ? app.event.language : t.language;
+  language.value = LANGUAGES.includes(app.event?.language) ? app.event.language : t.language;
   const form = el(
     "form",
     { id: "invite-form", noValidate: true, class: "form" },

@@ -101,7 +101,7 @@ export class Suggestions {
       el(
         "div",
         { class: "answers" },
-        button(isSplit ? t.onePerson : t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.language === "fr" ? "o" : "y" }),
+        button(isSplit ? t.onePerson : t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.yesKey }),
         button(isSplit ? t.twoPeople : t.no, () => this.#answer("no"), { look: "outline large", shape: isSplit ? "people" : "close", "aria-keyshortcuts": "n" }),
         button(t.later, () => this.#answer("later"), { look: "quiet large", shape: "next", "aria-keyshortcuts": "j" }),
         isFace && button(t.someoneElse, () => this.#answer("new"), { look: "quiet" }),
@@ -186,7 +186,7 @@ export class Suggestions {
   key(event) {
     if (isTyping(event.target) || !this.question) return false;
     const key = event.key.toLowerCase();
-    const said = { [t.language === "fr" ? "o" : "y"]: "yes", n: "no", j: "later", arrowright: "later" }[key];
+    const said = { [t.yesKey]: "yes", n: "no", j: "later", arrowright: "later" }[key];
     if (!said) return false;
     this.#answer(said);
     return true;
