@@ -35,7 +35,8 @@ def embeddings(scene: Scene) -> int:
 
 def test_a_text_that_changes_is_a_new_version() -> None:
     for tag in languages.languages():
-        before, _, text = (languages.FOLDER / tag / "consent.js").read_text(encoding="utf-8").partition("export const TEXT")
+        content = (languages.FOLDER / tag / "consent.js").read_text(encoding="utf-8")
+        before, _, text = content.partition("export const TEXT")
         version = before.partition('VERSION = "')[2].partition('"')[0]
         assert version.endswith(f"-{tag}")
         assert _TEXTS[version] == hashlib.sha256(text.encode()).hexdigest()

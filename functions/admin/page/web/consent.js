@@ -5,7 +5,7 @@ import { confirm, openDialog } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { day, LANGUAGES, t } from "./words.js";
 
-/** @import { Consent, ConsentBody, Dialog, EventState } from "../types" */
+/** @import { ConsentBody, Dialog, EventState } from "../types" */
 /** @import { App } from "./app.js" */
 
 /**
@@ -14,7 +14,8 @@ import { day, LANGUAGES, t } from "./words.js";
  */
 export async function openConsent(app) {
   await app.attempt(async () => {
-    const event = (app.event = /** @type {EventState} */ (await get(`/event/${app.eventId}`)));
+    const event = await get(`/event/${app.eventId}`);
+    app.event = event;
     if (event.consent.enabled) await openOn(app, event);
     else await openOff(app);
   });
@@ -97,9 +98,9 @@ async function turnOff(app, dialog, event) {
 async function change(app, dialog, body) {
   const key = newKey();
   const done = await app.attempt(async () => {
-    const { photos_asked_for: photos } = /** @type {Consent} */ (await put(`/event/${app.eventId}/consent`, body, key));
+    const { photos_asked_for: photos } = await put(`/event/${app.eventId}/consent`, body, key);
     dialog.close();
-    app.toasts.tell(body.enabled ? t.consent.on(photos) : t.consent.off);
+    app.toasts.tell(body.enabled ? t.consent.on(photos ?? 0) : t.consent.off);
   });
   if (done) await app.load();
 }

@@ -5,16 +5,21 @@ import { button, el, fill } from "./dom.js";
 import { picture } from "./photo.js";
 import { t } from "./words.js";
 
+/** @import { FaceOfNobody } from "../types" */
+/** @import { App } from "./app.js" */
+
 const PAGE = 60;
 
 /** Closed until somebody opens it: nobody's face is read for nothing. */
 export class FacesOfNobody {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.list = el("ul", { class: "tiles", "aria-label": t.nobody.title });
     this.state = el("p", { class: "quiet-text", role: "status" });
     this.more = button(t.loadMore, () => this.#load(this.#cursor), { look: "quiet" });
     this.more.hidden = true;
+    /** @type {HTMLDetailsElement} */
     this.element = el(
       "details",
       { class: "nobody", on: { toggle: () => this.element.open && this.#load(null) } },
@@ -26,9 +31,11 @@ export class FacesOfNobody {
     );
   }
 
+  /** @type {string | null} */
   #cursor = null;
   #turn = 0;
 
+  /** @param {string | null} cursor */
   async #load(cursor) {
     const turn = ++this.#turn;
     this.state.textContent = t.states.loading[0];
@@ -47,6 +54,7 @@ export class FacesOfNobody {
     }
   }
 
+  /** @param {FaceOfNobody} face */
   #tile(face) {
     const reason = t.nobody.reasons[face.reason] ?? t.nobody.reasons.alone;
     return el(

@@ -1,19 +1,22 @@
 // What the page says, in the language that is chosen. Each language's words are a file of their own, of which only the
 // one that is spoken is loaded; the document says which languages there are.
 
+/** @import { Bodies } from "../types" */
 /** @import { Words } from "../../../../shared/languages/words" */
 
 const LANGUAGE = "trombi.language";
 
+/** @typedef {NonNullable<Bodies["InviteGuest"]["language"]>} Language */
+
 /** The tags of all languages, as "en". */
-export const LANGUAGES = (document.documentElement.dataset.languages ?? "").split(" ");
+export const LANGUAGES = /** @type {Language[]} */ ((document.documentElement.dataset.languages ?? "").split(" "));
 
 /** The words of the language that is chosen, and its tag: importers see it change. */
 export let t = await load(firstLanguage());
 
 /**
- * @param {string} language
- * @returns {Promise<Words & { language: string }>}
+ * @param {Language} language
+ * @returns {Promise<Words & { language: Language }>}
  */
 async function load(language) {
   /** @type {{ words: Words }} */
@@ -42,7 +45,8 @@ function known(tag) {
  * @param {string} language
  */
 export async function speak(language, { remember = false } = {}) {
-  if (language !== t.language && LANGUAGES.includes(language)) t = await load(language);
+  const wanted = known(language);
+  if (wanted && wanted !== t.language) t = await load(wanted);
   document.documentElement.lang = t.language;
   if (remember) localStorage.setItem(LANGUAGE, t.language);
 }
