@@ -25,13 +25,9 @@ export interface Words {
   restore: string;
   unlink: string;
   withdraw: string;
-  merge: string;
   erase: string;
-  open: string;
   cancel: string;
   close: string;
-  back: string;
-  save: string;
   retry: string;
   more: string;
   means: {
@@ -44,7 +40,6 @@ export interface Words {
   };
   skip: string;
   menu: string;
-  events: string;
   review: string;
   history: string;
   suggestions: string;
@@ -103,7 +98,6 @@ export interface Words {
   grouping: string;
   analysed: (total: number) => string;
   found: (found: number, known: number) => string;
-  allKnown: (n: number) => string;
   failures: (n: number) => string;
   failureReason: {
     corrupt: string;
@@ -117,7 +111,6 @@ export interface Words {
   };
   failureAdvice: string;
   failuresMore: (n: number) => string;
-  progressAway: string;
   assignTitle: string;
   assignPlace: (n: number, of: number) => string;
   assignInput: string;
@@ -128,14 +121,11 @@ export interface Words {
   noMembers: string;
   alreadyPerson: (photos: number) => string;
   alreadyPersonShort: string;
-  organiserRole: string;
   inviteOther: string;
   inviteThis: (text: string) => string;
   skipPerson: string;
   previews: string;
   preview: (n: number, of: number) => string;
-  allDone: string;
-  allDoneText: string;
   declinedTitle: string;
   declinedText: (name: string) => string;
   declinedAgain: string;
@@ -151,7 +141,6 @@ export interface Words {
   linkText: string;
   copy: string;
   copied: string;
-  invitedAt: (email: string) => string;
   mailStates: {
     queued: string;
     sent: string;
@@ -171,7 +160,6 @@ export interface Words {
   mergeText: (gone: number, photos: number, name: string) => string;
   mergeKept: string;
   mergeGone: string;
-  mergeKeep: string;
   mergeSwap: string;
   mergeConfirm: (n: number) => string;
   mergePick: string;
@@ -263,7 +251,6 @@ export interface Words {
   somebody: string;
   guest: string;
   undoneMark: string;
-  builtUpon: string;
   did: {
     link: (name: string, faces: number) => string;
     unlink: () => string;

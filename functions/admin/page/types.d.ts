@@ -6,8 +6,6 @@ import type { Refusal } from "./web/api";
 import type { openDialog } from "./web/dialog";
 
 type Schemas = components["schemas"];
-export type AllMembers = Schemas["MemberList"];
-export type Consent = Schemas["Consent"];
 export type ConsentBody = Schemas["ConsentBody"];
 export type DecisionInHistory = Schemas["DecisionInHistory"];
 export type EventState = Schemas["EventState"];
@@ -58,7 +56,7 @@ export type Items<Path extends string> = Answer<"get", Path> extends { items: (i
 // ---------------------------------------------------------------- the page
 
 export type Child = Node | string | null | undefined | false;
-export type Handlers = { [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => unknown };
+type Handlers = { [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => unknown };
 /** See `el` of dom.js. */
 export interface Properties {
   class?: string;

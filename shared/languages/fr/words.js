@@ -22,13 +22,9 @@ export const words = {
   restore: "Rétablir",
   unlink: "Dissocier",
   withdraw: "Retirer l’invitation",
-  merge: "Fusionner",
   erase: "Effacer…",
-  open: "Ouvrir",
   cancel: "Annuler",
   close: "Fermer",
-  back: "Retour",
-  save: "Enregistrer",
   retry: "Réessayer",
   more: "Plus d’actions",
   means: {
@@ -43,7 +39,6 @@ export const words = {
   // The shell
   skip: "Aller au contenu",
   menu: "Menu",
-  events: "Événements",
   review: "Personnes",
   history: "Historique",
   suggestions: "Suggestions",
@@ -95,7 +90,6 @@ export const words = {
   analysed: (total) => `${total} photo${s(total)} analysée${s(total)}`,
   found: (found, known) =>
     `${found} personne${s(found)} détectée${s(found)}, ${known} déjà identifiée${s(known)}`,
-  allKnown: (n) => (n === 1 ? "La personne est identifiée." : `Les ${n} personnes sont traitées.`),
   failures: (n) => (n === 1 ? "1 photo n’a pas pu être lue" : `${n} photos n’ont pas pu être lues`),
   failureReason: {
     corrupt: "Fichier abîmé",
@@ -109,7 +103,6 @@ export const words = {
   },
   failureAdvice: "Envoyez ces photos de nouveau depuis l’original.",
   failuresMore: (n) => `et ${n} autre${s(n)}`,
-  progressAway: "Les chiffres se mettent à jour toutes les quelques secondes.",
 
   // Assigning
   assignTitle: "Qui est-ce ?",
@@ -122,14 +115,11 @@ export const words = {
   noMembers: "L’événement n’a pas encore de membre. Invitez quelqu’un par e-mail.",
   alreadyPerson: (photos) => `Déjà sur ${photos} photo${s(photos)} : réunir les deux`,
   alreadyPersonShort: "Déjà identifié ailleurs : réunir les deux",
-  organiserRole: "Organise",
   inviteOther: "Inviter quelqu’un d’autre…",
   inviteThis: (text) => `Inviter ${text} par e-mail…`,
   skipPerson: "Passer",
   previews: "Quelques photos de cette personne",
   preview: (n, of) => `Photo ${n} sur ${of}`,
-  allDone: "C’est fait !",
-  allDoneText: "Plus personne n’attend d’être identifié.",
   declinedTitle: "Cette personne a répondu « ce n’est pas moi »",
   declinedText: (name) => `${name} a déjà dit ne pas être sur ces photos. Continuer quand même ?`,
   declinedAgain: "Continuer quand même",
@@ -147,7 +137,6 @@ export const words = {
   linkText: "Aucun envoi d’e-mail n’est configuré ici. Copiez le lien et transmettez-le vous-même.",
   copy: "Copier le lien",
   copied: "Lien copié",
-  invitedAt: (email) => `Invitation envoyée à ${email}`,
   mailStates: {
     queued: "E-mail en route",
     sent: "E-mail envoyé",
@@ -170,7 +159,6 @@ export const words = {
     `${gone === 1 ? "L’autre fiche disparaît" : `Les ${gone} autres fiches disparaissent`} et ${photos} photo${s(photos)} ${photos < 2 ? "montre" : "montrent"} ${name}. Vous pourrez annuler.`,
   mergeKept: "Reste",
   mergeGone: "Disparaît",
-  mergeKeep: "Garder celle-ci",
   mergeSwap: "Échanger",
   mergeConfirm: (n) => `Fusionner les ${n}`,
   mergePick: "Avec qui fusionner ?",
@@ -274,7 +262,6 @@ export const words = {
   somebody: "Quelqu’un",
   guest: "La personne invitée",
   undoneMark: "Annulée",
-  builtUpon: "Une décision plus récente s’appuie sur celle-ci : annulez-la d’abord.",
   did: {
     link: (name, faces) => `a identifié ${name} (${words.faces(faces)})`,
     unlink: () => "a dissocié une personne",

@@ -36,7 +36,10 @@ function tell([title, text], again) {
   show(heading(title), el("p", { textContent: text }), ...retry);
 }
 
-/** @param {RequestInit} [options] */
+/**
+ * @param {RequestInit} [options]
+ * @returns {Promise<{ ok: true, body: unknown } | { ok: false, body: Problem }>}
+ */
 async function ask(options = {}) {
   const response = await fetch(location.pathname, {
     ...options,
@@ -110,7 +113,7 @@ async function load() {
   try {
     const { ok, body } = await ask();
     if (ok) {
-      await showInvitation(body);
+      await showInvitation(/** @type {Invitation} */ (body));
     } else {
       tellProblem(body, load);
     }
