@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NODE := node_modules/.installed
 # uv trusts the certificates that the system trusts, as pip does: a company's proxy has one of its own.
 export UV_SYSTEM_CERTS ?= true
 
@@ -67,10 +68,17 @@ formats: setup ## write docs/formats.md anew from the cases of the tests
 fuzz: setup ## hostile bytes on the decoder, the push entry and the messages: make fuzz [TARGET=decode] [SECONDS=60]
 	@$(BIN)/python -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60)
 
-lint: setup ## ruff and mypy
+lint: setup $(NODE) ## ruff and mypy; biome and tsc for the page's JavaScript
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m local.page_check
+
+# What checks the page's JavaScript: nothing of it is served or shipped.
+$(NODE): package-lock.json
+	@command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or newer with npm (Debian: apt install npm)"; exit 1; }
+	@npm ci --silent --ignore-scripts
+	@touch $@
 
 format: setup ## put the code into ruff's format
 	@$(BIN)/ruff format .
@@ -141,4 +149,4 @@ terraform-mistakes: setup ## seed mistakes into terraform/, one at a time, and s
 	@$(BIN)/python -m tests.terraform.mistakes
 
 clean: ## remove the virtual environment, the model packs and the emulated cloud's state
-	@rm -rf $(VENV) .trombi .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) node_modules .trombi .mypy_cache .ruff_cache .pytest_cache .hypothesis

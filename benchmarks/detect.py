@@ -89,7 +89,8 @@ def _enlarged(picture: Pixels, megapixels: float, grain: float) -> Pixels:
     factor = float(np.sqrt(megapixels * 1e6 / (picture.shape[0] * picture.shape[1])))
     large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(11).normal(0, grain, large.shape[:2]).astype(np.float32)
-    return np.clip(large + cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None], 0, 255).astype(np.uint8)
+    enlarged: Pixels = np.clip(large + cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None], 0, 255).astype(np.uint8)
+    return enlarged
 
 
 def _jpeg(picture: Pixels) -> bytes:
@@ -232,7 +233,8 @@ def _sameness(mini: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
         width, height = Image.open(io.BytesIO(data)).size
         expected = theirs.look_at(data)
         more += max(0, len(found) - len(expected))
-        boxes = [Box.from_corners(tuple(float(v) for v in face.bbox), width, height) for face in expected]
+        corners = [tuple(float(value) for value in face.bbox) for face in expected]
+        boxes = [Box.from_corners((x1, y1, x2, y2), width, height) for x1, y1, x2, y2 in corners]
         for face, box in zip(expected, boxes, strict=True):
             overlap, nearest = max(((box_iou(box, one.box), one) for one in found), key=lambda pair: pair[0])
             if overlap < _SAME_BOX and any(_is_part(box, other) for other in boxes):

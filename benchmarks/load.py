@@ -400,7 +400,8 @@ def _wrong_persons(faces: Sequence[DictRow]) -> int:
         if face["face_person_id"] is not None:
             people.setdefault(face["face_person_id"], Counter())[face["place"]] += 1
     often = [found for found in persons.values() if found.total() >= _SEEN_OFTEN_ENOUGH]
-    wrong = sum(found.total() - max(found.values()) for found in (*often, *people.values()))
+    wrong = sum(found.total() - max(found.values()) for found in often)
+    wrong += sum(found.total() - max(found.values()) for found in people.values())
     return wrong + sum(found[None] for found in often)
 
 

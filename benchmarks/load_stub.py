@@ -113,7 +113,7 @@ class StubEngine:
         raise NotImplementedError
 
 
-detect.Engine = StubEngine  # type: ignore[assignment,misc]  # the only thing that is not as it is deployed
+detect.Engine = StubEngine  # type: ignore[assignment,attr-defined]  # the only thing that is not as it is deployed
 
 
 def main(request: flask.Request) -> flask.Response:

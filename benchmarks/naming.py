@@ -101,7 +101,7 @@ class Person:
 
     def estimated(self) -> float:
         """Seconds by the model, without the machine's."""
-        return sum(count * getattr(self.pace, what) for what, count in self.done.items())
+        return sum(count * float(getattr(self.pace, what)) for what, count in self.done.items())
 
 
 def main() -> int:

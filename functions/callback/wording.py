@@ -1,4 +1,4 @@
-"""The words of mails: facts in, subject, plain text and HTML out. Pure but for reading the templates beside it."""
+"""Write mails: facts in, subject, plain text and HTML out. Pure but for reading the templates of `shared/languages`."""
 
 from __future__ import annotations
 
@@ -6,41 +6,16 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from functions.callback.mail import InlineImage, Letter
+from shared import languages
 
 _LONGEST_NAME = 120
-_MONTHS = {
-    "fr": (
-        *("janvier", "février", "mars", "avril", "mai", "juin"),
-        *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
-    ),
-    "en": (
-        *("January", "February", "March", "April", "May", "June"),
-        *("July", "August", "September", "October", "November", "December"),
-    ),
-}
-_NO_BREAK = "\N{NO-BREAK SPACE}"
-_CLUSTERING_FINISHED = {
-    "fr": ("Analyse terminée : {n} personne détectée", "Analyse terminée : {n} personnes détectées"),
-    "en": ("Analysis finished: {n} person found", "Analysis finished: {n} people found"),
-}
-_INVITATION_SUBJECT = {
-    "fr": "Est-ce vous sur les photos de «\N{NO-BREAK SPACE}{event}\N{NO-BREAK SPACE}»\N{NARROW NO-BREAK SPACE}?",
-    "en": "Is this you in the photos of “{event}”?",
-}
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("mails")),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 
 
 @dataclass(frozen=True)
@@ -59,18 +34,19 @@ class InvitationFacts:
 
 def invitation(facts: InvitationFacts, images: Sequence[InlineImage]) -> Letter:
     """The mail that asks somebody whether the faces are theirs."""
-    language, event = _known(facts.language), one_line(facts.event)
+    language, event = languages.spoken(facts.language), one_line(facts.event)
+    sentences = _sentences(language)
     return _letter(
         "invitation",
         language,
-        _INVITATION_SUBJECT[language].format(event=event),
+        sentences.invitation_subject(event),
         {
             "event": event,
             "inviter": one_line(facts.inviter or "") or None,
             "photos": facts.photos,
             "message": _paragraphs(facts.message or ""),
             "link": facts.link,
-            "last_day": in_words(facts.last_day, language),
+            "last_day": sentences.day(facts.last_day),
             "can_reply": facts.can_reply,
         },
         images,
@@ -78,10 +54,9 @@ def invitation(facts: InvitationFacts, images: Sequence[InlineImage]) -> Letter:
 
 
 def clustering_finished(language: str, persons: int) -> str:
-    """The sentence for the event's creator. French counts 0 as singular, English does not."""
-    one, many = _CLUSTERING_FINISHED[_known(language)]
-    is_one = persons < 2 if language == "fr" else persons == 1  # noqa: PLR2004 - two is the first plural
-    return (one if is_one else many).format(n=persons)
+    """Return the sentence for the event's creator."""
+    sentence: str = _sentences(languages.spoken(language)).clustering_finished(persons)
+    return sentence
 
 
 def clustering_finished_letter(language: str, event: str, persons: int, link: str) -> Letter:
@@ -89,13 +64,7 @@ def clustering_finished_letter(language: str, event: str, persons: int, link: st
     sentence = clustering_finished(language, persons)
     name = one_line(event)
     facts = {"event": name, "sentence": sentence, "link": link}
-    return _letter("clustering_finished", _known(language), f"{sentence} ({name})", facts, ())
-
-
-def in_words(day: date, language: str) -> str:
-    """The day as people write it: ``1er décembre 2026``, ``1 December 2026``, on one line."""
-    number = "1er" if day.day == 1 and language == "fr" else str(day.day)
-    return _NO_BREAK.join((number, _MONTHS[language][day.month - 1], str(day.year)))
+    return _letter("clustering_finished", languages.spoken(language), f"{sentence} ({name})", facts, ())
 
 
 def one_line(text: str, longest: int = _LONGEST_NAME) -> str:
@@ -117,16 +86,30 @@ def _shown(character: str) -> str:
     return " " if category in ("Cc", "Zl", "Zp") else character
 
 
-def _known(language: str) -> str:
-    return language if language in _MONTHS else "en"
-
-
 def _letter(name: str, language: str, subject: str, facts: Mapping[str, Any], images: Sequence[InlineImage]) -> Letter:
     values = {**facts, "subject": subject, "language": language, "images": [image.name for image in images]}
+    templates = _templates(languages.FOLDER)
     return Letter(
         language=language,
         subject=subject,
-        text=_TEMPLATES.get_template(f"{name}.{language}.txt").render(values),
-        html=_TEMPLATES.get_template(f"{name}.{language}.html").render(values),
+        text=templates.get_template(f"{language}/{name}.txt").render(values),
+        html=templates.get_template(f"{language}/{name}.html").render(values),
         images=tuple(images),
+    )
+
+
+def _sentences(language: str) -> Any:  # noqa: ANN401 - its macros are known to jinja2 alone
+    """The macros of a language: text in and out, escaped where a template puts it into HTML."""
+    return _templates(languages.FOLDER).get_template(f"{language}/sentences.jinja").module
+
+
+@cache
+def _templates(folder: Path) -> Environment:
+    return Environment(
+        loader=FileSystemLoader((folder, Path(__file__).with_name("mails"))),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from uuid import UUID
 
 from playwright.sync_api import expect
 
-from functions.admin.page import routes as pages
+from shared import languages
 from tests.browser.conftest import OpenWindow, both
 from tests.browser.pages import LAPTOP, Window
 from tests.browser.stage import Scene, Stage
 from tests.integration.end_to_end.whole_cloud import wait_until
 
 # What people agreed to is known by its version alone: a text that changes is a new version, with a line of its own.
-_TEXTS = {"trombi-1": "b87b0aa28bc5e021a65edd0cc4520f00543b4d1331dd5c3ce2bd805a12da2695"}
+_TEXTS = {
+    "trombi-1-fr": "78731ebdf757a7d8b37563c0e8d102dca7dbe939b9e7287f408d8f1519d752b4",
+    "trombi-1-en": "b81cb4303a2ec0ae1b50704c2d9538af9b444d97fe416673938c4010d096f5cf",
+}
 
 
 def consents(scene: Scene) -> list[tuple[bool, str | None]]:
@@ -32,9 +34,12 @@ def embeddings(scene: Scene) -> int:
 
 
 def test_a_text_that_changes_is_a_new_version() -> None:
-    text = (Path(pages.__file__).with_name("web") / "consent_text.js").read_bytes()
-    version = text.partition(b'VERSION = "')[2].partition(b'"')[0].decode()
-    assert _TEXTS[version] == hashlib.sha256(text).hexdigest()
+    for tag in languages.languages():
+        content = (languages.FOLDER / tag / "consent.js").read_text(encoding="utf-8")
+        before, _, text = content.partition("export const TEXT")
+        version = before.partition('VERSION = "')[2].partition('"')[0]
+        assert version.endswith(f"-{tag}")
+        assert _TEXTS[version] == hashlib.sha256(text.encode()).hexdigest()
 
 
 @both

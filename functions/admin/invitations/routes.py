@@ -31,6 +31,7 @@ from shared import outbox
 from shared.contracts import InvitationMade
 from shared.database import Connection
 from shared.invitation_token import hash_token, make_token
+from shared.languages import KnownLanguage, spoken
 from shared.log import logger
 from shared.mailbox import address_of
 from shared.storage import ObjectMissing
@@ -43,8 +44,7 @@ _GONE = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
 }
 
-Language = Literal["fr", "en"]
-
+Language = Annotated[str, KnownLanguage]
 
 Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(address_of)]
 """An address, in its normal form from here on."""
@@ -85,7 +85,7 @@ class InvitationStatus(BaseModel):
 
     id: UUID
     email: str
-    language: Language
+    language: str
     state: Literal["open", "accepted", "declined", "withdrawn", "expired"]
     mail: Literal["queued", "sent", "refused", "given up", "not configured"]
     created_at: datetime
@@ -119,7 +119,7 @@ class OpenInvitation(BaseModel):
     """What a guest is shown: the event, how many photos, the faces. Nobody's name or address."""
 
     event: str
-    language: Language
+    language: str
     photos: int
     faces: list[OpenFace]
     expires_at: datetime
@@ -220,7 +220,7 @@ def _invite(
         email=body.email,
         # The end of a day, so that the mail can name the day.
         expires_at=(datetime.now(UTC) + timedelta(days=days + 1)).replace(hour=0, minute=0, second=0, microsecond=0),
-        language=body.language or event["language"],
+        language=body.language or spoken(event["language"]),
         message=(body.message or "").strip() or None,
     )
     decided = decisions.invite(
@@ -256,7 +256,8 @@ def _guest_routes(api: APIBlueprint, room: Room) -> None:
                 return _page(problem.status)
             raise
         shown = OpenInvitation(
-            **{name: invitation[name] for name in ("event", "language", "photos", "expires_at")},
+            **{name: invitation[name] for name in ("event", "photos", "expires_at")},
+            language=spoken(invitation["language"]),
             faces=[OpenFace(id=face, thumbnail_url=f"/invite/{path.token}/face/{face}") for face in faces],
         )
         return _private(flask.jsonify(shown.model_dump(mode="json")))

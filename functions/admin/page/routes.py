@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from functions.admin.door.problems import not_found, unprocessable
 from functions.admin.door.room import Room
+from shared import languages
 
 COOKIE = "trombi_pictures"
 # The prefixes that pictures are below: the browser sends the cookie nowhere else.
@@ -31,9 +33,9 @@ _LONGEST_TOKEN = 3900
 
 _WEB = Path(__file__).with_name("web")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# How the documents name their files; what stands for VERSION is a digest of all of them, so that a browser keeps each
-# file for good and never mixes those of two versions.
-_UNVERSIONED = "/web/VERSION/"
+# What the documents leave open. VERSION is a digest of all files, so that a browser keeps each file for good and never
+# mixes those of two versions; the page finds in LANGUAGES which `words.TAG.js` and `consent.TAG.js` there are.
+_UNVERSIONED, _LANGUAGES, _NOSCRIPT = "/web/VERSION/", "LANGUAGES", "NOSCRIPT"
 # No host but this one, no inline script or style, and no text that a script could turn into markup.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -59,22 +61,35 @@ class Web:
     documents: Mapping[str, WebFile]
 
 
-@cache
 def web() -> Web:
-    """The files, read once per process."""
+    """Return the files, which are read once per process."""
+    return _read(languages.FOLDER)
+
+
+@cache
+def _read(folder: Path) -> Web:
     contents = {path.name: path.read_bytes() for path in sorted(_WEB.iterdir()) if path.suffix in {*_TYPES, ".html"}}
-    digest = hashlib.sha256()
+    tags = languages.languages(folder)
+    for tag in tags:
+        contents |= {f"{path.stem}.{tag}.js": path.read_bytes() for path in sorted((folder / tag).glob("*.js"))}
+    without_script = "\n".join(_without_script(tag, folder / tag / "noscript.txt") for tag in tags)
+    digest = hashlib.sha256(without_script.encode())
     for name, content in contents.items():
         digest.update(f"{name} {len(content)}\n".encode() + content)
     version = digest.hexdigest()[:16]
     files, documents = {}, {}
     for name, content in contents.items():
         if name.endswith(".html"):
-            text = content.replace(_UNVERSIONED.encode(), f"/web/{version}/".encode())
-            documents[name] = _file(text, "text/html")
+            text = content.decode().replace(_UNVERSIONED, f"/web/{version}/")
+            text = text.replace(_LANGUAGES, " ".join(tags)).replace(_NOSCRIPT, without_script)
+            documents[name] = _file(text.encode(), "text/html")
         else:
             files[name] = _file(content, _TYPES[Path(name).suffix])
     return Web(version, files, documents)
+
+
+def _without_script(tag: str, file: Path) -> str:
+    return f'<p class="state" lang="{tag}">{html.escape(file.read_text(encoding="utf-8").strip())}</p>'
 
 
 def _file(content: bytes, mimetype: str) -> WebFile:

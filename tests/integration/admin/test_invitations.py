@@ -493,7 +493,7 @@ def test_a_browser_is_given_the_page_with_the_invitation_s_status(guests: Guests
     assert "Fête" not in page.text
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|<style|style=", page.text)
     files = re.findall(r'(?:src|href)="(/web/[^"]+)"', page.text)
-    assert len(files) == 3
+    assert len(files) == 4
     for name in files:
         assert guests.site.client.get(name).status_code == 200
     guests.answer(link, "decline")

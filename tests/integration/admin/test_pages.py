@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.admin.page import routes as pages
+from shared import languages
 from shared.database import Connection
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.integration.admin.party import Party, arrange_party
@@ -27,7 +28,13 @@ def party(site: AdminSite) -> Party:
 
 def names() -> list[str]:
     """The files of the page, without its documents."""
-    return sorted(path.name for path in WEB.iterdir() if path.suffix != ".html")
+    return sorted(path.name for path in WEB.iterdir() if path.suffix != ".html") + sorted(of_languages())
+
+
+def of_languages() -> dict[str, Path]:
+    """The files that each language brings, by the names that they are served under."""
+    paths = [path for tag in languages.languages() for path in (languages.FOLDER / tag).glob("*.js")]
+    return {f"{path.stem}.{path.parent.name}.js": path for path in paths}
 
 
 def current(name: str) -> str:
@@ -80,7 +87,7 @@ def test_a_file_is_kept_for_good_under_its_version_and_by_nobody_under_another(s
     file = site.client.get(current(name))
     assert file.status_code == 200
     assert "immutable" in file.headers["Cache-Control"]
-    assert file.data == (WEB / name).read_bytes()
+    assert file.data == of_languages().get(name, WEB / name).read_bytes()
     packed = site.client.get(current(name), headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed.data) == file.data
@@ -96,7 +103,9 @@ def test_nothing_else_is_served(site: AdminSite, name: str) -> None:
 
 def test_the_page_weighs_less_than_150_kb_on_the_wire() -> None:
     web = pages.web()
-    files = [web.documents["app.html"], *(file for name, file in web.files.items() if name != "invite.js")]
+    of_one = {name for name in of_languages() if not name.startswith("consent.") and not name.endswith(".en.js")}
+    left_out = {"invite.js", *(name for name in of_languages() if name not in of_one)}
+    files = [web.documents["app.html"], *(file for name, file in web.files.items() if name not in left_out)]
     assert sum(len(file.compressed) for file in files) < _MOST_BYTES
 
 
@@ -104,7 +113,7 @@ def test_no_script_makes_markup_of_text() -> None:
     risky = re.compile(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setHTMLUnsafe|srcdoc"
     )
-    for path in WEB.glob("*.js"):
+    for path in (*WEB.glob("*.js"), *of_languages().values()):
         assert not risky.search(path.read_text(encoding="utf-8")), path.name
 
 

@@ -2,11 +2,19 @@
 
 import { bearer } from "./session.js";
 
+/** @import { Answer, Items, PersonState, Problem } from "../types" */
+/** @typedef {{ tag: string | null, page: { items: unknown[], next_cursor: string | null } }} Kept A page of a list. */
+
 const PROBLEM = "application/problem+json";
 const AGAIN = new Set([429, 502, 503, 504]);
 
 /** The API refused, or did not answer (`status` 0). `code` is its stable word, `body` all it said. */
 export class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {Partial<Problem> & { current?: PersonState, linked_person?: PersonState }} [body]
+   */
   constructor(status, code, body = {}) {
     super(body.detail ?? code);
     this.status = status;
@@ -20,6 +28,10 @@ export class Refusal extends Error {
   }
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 async function ask(path, options = {}) {
   let response;
   try {
@@ -30,16 +42,23 @@ async function ask(path, options = {}) {
       headers: { Accept: "application/json", ...bearer(), ...options.headers },
     });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Refusal(0, "offline");
   }
   if (response.ok || response.status === 304) return response;
+  /** @type {Partial<Problem>} */
   let body = {};
   if (response.headers.get("Content-Type")?.startsWith(PROBLEM)) body = await response.json().catch(() => ({}));
   throw new Refusal(response.status, body.code ?? "unexpected", body);
 }
 
-/** A JSON answer. */
+/**
+ * A JSON answer.
+ * @template {string} Path
+ * @param {Path} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Answer<"get", Path>>}
+ */
 export async function get(path, options) {
   try {
     return await (await ask(path, options)).json();
@@ -49,23 +68,36 @@ export async function get(path, options) {
   }
 }
 
-/** The pages of each list as they came last, by their addresses: what is the same is not sent again. */
+/**
+ * The pages of each list as they came last, by their addresses: what is the same is not sent again.
+ * @type {Map<string, Map<string, Kept>>}
+ */
 const known = new Map();
 
-/** Every item of a list that comes in pages. `onPage` is given the items so far. */
+/**
+ * Every item of a list that comes in pages. `onPage` is given the items so far.
+ * @template {string} Path
+ * @param {Path} path
+ * @param {{ limit?: number, onPage?: (items: Items<Path>[], more: boolean) => void }} [options]
+ */
 export async function getAll(path, { limit = 200, onPage = () => {} } = {}) {
+  /** @type {Items<Path>[]} */
   const items = [];
-  const before = known.get(path) ?? new Map();
+  const before = known.get(path);
+  /** @type {Map<string, Kept>} */
   const now = new Map();
+  /** @type {string | null} */
   let cursor = null;
   do {
     const url = new URL(path, location.origin);
-    url.searchParams.set("limit", limit);
+    url.searchParams.set("limit", String(limit));
     if (cursor) url.searchParams.set("cursor", cursor);
+    /** @type {string} */
     const address = url.pathname + url.search;
-    const kept = await getUnlessKnown(address, before.get(address));
+    /** @type {Kept} */
+    const kept = await getUnlessKnown(address, before?.get(address));
     now.set(address, kept);
-    items.push(...kept.page.items);
+    items.push(.../** @type {Items<Path>[]} */ (kept.page.items));
     cursor = kept.page.next_cursor;
     onPage(items, cursor !== null);
   } while (cursor);
@@ -73,9 +105,14 @@ export async function getAll(path, { limit = 200, onPage = () => {} } = {}) {
   return items;
 }
 
+/**
+ * @param {string} address
+ * @param {Kept | undefined} kept
+ * @returns {Promise<Kept>}
+ */
 async function getUnlessKnown(address, kept) {
   const response = await ask(address, kept?.tag ? { headers: { "If-None-Match": kept.tag } } : {});
-  if (response.status === 304) return kept;
+  if (kept && response.status === 304) return kept;
   try {
     return { tag: response.headers.get("ETag"), page: await response.json() };
   } catch {
@@ -83,12 +120,32 @@ async function getUnlessKnown(address, kept) {
   }
 }
 
-/** A decision: `key` makes sure that it is taken once, however often it is sent. */
+/**
+ * A decision: `key` makes sure that it is taken once, however often it is sent.
+ * @template {string} Path
+ * @param {Path} path
+ * @param {object} body
+ * @param {string} key
+ * @returns {Promise<Answer<"post", Path>>}
+ */
 export const post = (path, body, key) => send("POST", path, body, key);
 
-/** A switch; `key` as for a decision. */
+/**
+ * A switch; `key` as for a decision.
+ * @template {string} Path
+ * @param {Path} path
+ * @param {object} body
+ * @param {string} key
+ * @returns {Promise<Answer<"put", Path>>}
+ */
 export const put = (path, body, key) => send("PUT", path, body, key);
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {string} key
+ */
 async function send(method, path, body, key) {
   const response = await ask(path, {
     method,
@@ -109,9 +166,15 @@ export async function closePictures() {
   await ask("/session", { method: "DELETE" });
 }
 
-/** Server-sent events until the server ends them; `onEvent` is given each one's JSON. */
+/**
+ * Server-sent events until the server ends them; `onEvent` is given each one's JSON.
+ * @param {string} path
+ * @param {(event: unknown) => void} onEvent
+ * @param {AbortSignal} signal
+ */
 export async function listen(path, onEvent, signal) {
   const response = await ask(path, { headers: { Accept: "text/event-stream" }, signal });
+  if (!response.body) return;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -119,7 +182,7 @@ export async function listen(path, onEvent, signal) {
     if (done) return;
     rest += value;
     const blocks = rest.split("\n\n");
-    rest = blocks.pop();
+    rest = blocks.pop() ?? "";
     for (const block of blocks) {
       const data = block
         .split("\n")

@@ -16,20 +16,25 @@ import { Review } from "./review.js";
 import { signIn, signOut } from "./session.js";
 import { Suggestions } from "./suggestions.js";
 import { Toasts } from "./toast.js";
-import { speak, t } from "./words.js";
+import { languageName, otherLanguage, speak, t, textFor } from "./words.js";
+
+/** @import { Child, Decision, EventState, StateName, ToldDraft, Trouble, View } from "../types" */
 
 const THEME = "trombi.theme";
 const RETRY = 5000;
 const QUESTIONS = 20;
 const ASKED_FACES = 20;
-const MAIN_VIEWS = { people: "people", suggestions: "spark", history: "history" };
+const MAIN_VIEWS = /** @type {const} */ ([["people", "people"], ["suggestions", "spark"], ["history", "history"]]);
 
-class App {
+export class App {
   constructor() {
-    this.eventId = /^\/events\/([0-9a-f-]{36})\/analyse\/?$/i.exec(location.pathname)?.[1] ?? null;
+    this.eventId = /^\/events\/([0-9a-f-]{36})\/analyse\/?$/i.exec(location.pathname)?.[1] ?? "";
+    /** @type {EventState | null} */
     this.event = null;
-    this.main = document.getElementById("content");
-    this.header = document.getElementById("top");
+    this.review = new Review(this.eventId);
+    this.progress = new Progress(this.eventId);
+    this.main = elementOf("content");
+    this.header = elementOf("top");
     this.toasts = new Toasts();
     this.notice = el("p", { class: "notice", role: "status" });
     this.notice.hidden = true;
@@ -37,13 +42,18 @@ class App {
     document.body.append(this.toasts.element, this.toasts.polite, this.toasts.urgent);
   }
 
+  /** @type {View | null} */
   #view = null;
+  /** @type {People | null} */
   #people = null;
+  /** @type {EventsList | null} */
   #list = null;
   #scroll = 0;
+  /** @type {string | null} */
   #from = null;
   #retry = 0;
   #questions = { count: 0, more: false };
+  /** @type {Map<string, HTMLAnchorElement>} */
   #nav = new Map();
   #started = false;
   #listening = false;
@@ -56,7 +66,7 @@ class App {
 
   async start() {
     this.#applyTheme();
-    speak(t.language);
+    await speak(t.language);
     this.#drawHeader();
     const known = await signIn(() => this.#signedInAnew());
     if (!known) this.#showState("unauthenticated");
@@ -83,30 +93,31 @@ class App {
   }
 
   async #loadEvent() {
-    if (!this.review) {
-      this.review = new Review(this.eventId);
-      this.progress = new Progress(this.eventId);
-      this.#listen();
-    }
+    this.#listen();
     // All at once: the slowest of them decides, not their sum.
     const persons = this.review.refresh();
     persons.catch(() => {});
-    [this.event] = await Promise.all([get(`/event/${this.eventId}`), openPictures()]);
+    const [event] = await Promise.all([get(`/event/${this.eventId}`), openPictures()]);
+    this.event = event;
     this.#drawHeader();
-    if (this.event.role === "member") return this.#showState("forbidden");
-    if (this.event.archived_at) return this.#showState("archived");
-    if (!this.event.consent.enabled) return this.#showState("consent");
+    if (event.role === "member") return this.#showState("forbidden");
+    if (event.archived_at) return this.#showState("archived");
+    if (!event.consent.enabled) return this.#showState("consent");
     this.#started = true;
-    this.#people ??= new People(this);
+    const people = this.#people ?? new People(this);
+    this.#people = people;
     this.progress.start();
-    this.#route();
+    this.#route(people);
     await persons;
-    this.#people.update();
+    people.update();
     await this.#askQuestions();
     return undefined;
   }
 
+  /** Once, and only where there is an event. */
   #listen() {
+    if (this.#listening) return;
+    this.#listening = true;
     const { review, progress } = this;
     review.addEventListener("refused", ({ detail }) => this.#tellRefusal(detail.decision, detail.error));
     review.addEventListener("undone", () => this.toasts.tell(t.undone));
@@ -120,9 +131,7 @@ class App {
     });
     progress.addEventListener("change", () => this.#people?.update());
     progress.addEventListener("refused", ({ detail }) => this.#showState(this.stateOf(detail), () => this.load()));
-    if (this.#listening) return;
-    this.#listening = true;
-    addEventListener("hashchange", () => this.#started && this.#route());
+    addEventListener("hashchange", () => this.#started && this.#people && this.#route(this.#people));
     addEventListener("offline", () => this.#drawNotice());
     addEventListener("online", () => {
       this.#drawNotice();
@@ -160,6 +169,10 @@ class App {
     this.countQuestions(items.length, next_cursor !== null);
   }
 
+  /**
+   * @param {number} count
+   * @param {boolean} more
+   */
   countQuestions(count, more) {
     this.#questions = { count, more };
     this.#people?.showQuestions(count, more);
@@ -173,7 +186,7 @@ class App {
     }
     openPictures().then(
       () => {
-        for (const img of document.querySelectorAll("img.broken[src]")) img.src = img.getAttribute("src");
+        for (const img of /** @type {NodeListOf<HTMLImageElement>} */ (document.querySelectorAll("img.broken[src]"))) img.src = img.getAttribute("src") ?? "";
       },
       () => {},
     );
@@ -184,54 +197,60 @@ class App {
 
   // ---------------------------------------------------------------- views
 
-  #route() {
+  /** @param {People} people */
+  #route(people) {
     const [, name, id] = location.hash.split("/");
     const previous = this.#view;
-    if (previous === this.#people && previous) {
+    if (previous === people) {
       this.#scroll = scrollY;
-      this.#from = document.activeElement?.closest?.(".card")?.dataset.id ?? null;
+      this.#from = document.activeElement?.closest(".card")?.getAttribute("data-id") ?? null;
     }
     if (previous instanceof PersonPage) this.#from = previous.id;
     const isFirst = previous === null;
     if (previous) {
       previous.leave();
-      if (previous !== this.#people) previous.element.remove();
+      if (previous !== people) previous.element.remove();
     }
-    this.#people.element.hidden = true;
-    if (name === "person" && id) this.#view = new PersonPage(this, id);
-    else if (name === "suggestions") this.#view = new Suggestions(this);
-    else if (name === "history") this.#view = new History(this);
-    else this.#view = this.#people;
+    people.element.hidden = true;
+    /** @type {View} */
+    let view = people;
+    if (name === "person" && id) view = new PersonPage(this, id);
+    else if (name === "suggestions") view = new Suggestions(this);
+    else if (name === "history") view = new History(this);
+    this.#view = view;
 
-    if (isFirst) fill(this.main, this.#people.element);
-    if (this.#view === this.#people) {
-      this.#people.element.hidden = false;
-      this.#people.update();
-    } else this.main.append(this.#view.element);
-    this.#view.enter();
-    this.setTitle(this.#view.title);
+    if (isFirst) fill(this.main, people.element);
+    if (view === people) {
+      people.element.hidden = false;
+      people.update();
+    } else this.main.append(view.element);
+    view.enter();
+    this.setTitle(view.title);
     const current = name === "suggestions" || name === "history" ? name : "people";
     for (const [key, link] of this.#nav) {
       if (key === current) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     if (isFirst) return;
-    if (this.#view === this.#people) {
+    if (view === people) {
       scrollTo({ top: this.#scroll, behavior: "instant" });
-      const card = this.#from && this.#people.list.querySelector(`[data-id="${CSS.escape(this.#from)}"] a`);
-      (card || this.#people.heading).focus({ preventScroll: true });
+      /** @type {HTMLElement | null} */
+      const card = this.#from === null ? null : people.list.querySelector(`[data-id="${CSS.escape(this.#from)}"] a`);
+      (card ?? people.heading).focus({ preventScroll: true });
     } else {
       scrollTo({ top: 0, behavior: "instant" });
-      this.#view.heading.focus({ preventScroll: true });
+      view.heading.focus({ preventScroll: true });
     }
   }
 
+  /** @param {string} title */
   setTitle(title) {
     document.title = [title, this.event?.name, t.appTitle].filter(Boolean).join(" · ");
   }
 
   // ---------------------------------------------------------------- states
 
+  /** @param {Refusal} error */
   stateOf(error) {
     if (error.status === 0) return "offline";
     if (error.status === 401) return "unauthenticated";
@@ -240,13 +259,23 @@ class App {
     return "error";
   }
 
+  /**
+   * @param {string} title
+   * @param {string} text
+   * @param {Child} [action]
+   */
   messageBox(title, text, action = null) {
     return el("div", { class: "state" }, el("h2", {}, title), text && el("p", {}, text), action);
   }
 
+  /**
+   * @param {StateName} name
+   * @param {(() => unknown) | null} [retry]
+   */
   stateBox(name, retry = null) {
     if (name === "loading") return el("p", { class: "state", role: "status" }, t.states.loading[0]);
     const [title, text] = t.states[name];
+    /** @type {{ [Name in StateName]?: HTMLElement }} */
     const actions = {
       not_found: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
       forbidden: el("a", { class: "button primary", href: "/events" }, t.eventsTitle),
@@ -255,11 +284,15 @@ class App {
     return this.messageBox(title, text, actions[name] ?? (retry && button(t.retry, retry, { look: "primary", shape: "undo" })));
   }
 
+  /**
+   * @param {StateName} name
+   * @param {(() => unknown) | null} [retry]
+   */
   #showState(name, retry = null) {
     this.#started = false;
     this.#view?.leave();
     this.#view = null;
-    this.progress?.stop();
+    this.progress.stop();
     const box = this.stateBox(name, retry);
     const title = el("h1", {}, t.states[name][0]);
     box.querySelector("h2")?.replaceWith(title);
@@ -268,58 +301,80 @@ class App {
     this.toasts.announce(t.states[name].join(". "));
   }
 
-  /** Do something that may be refused, and tell it when it is; whether it was done. */
+  /**
+   * Do something that may be refused, and tell it when it is; whether it was done.
+   * @param {() => Promise<unknown>} work
+   */
   async attempt(work) {
     try {
       await work();
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.toasts.tell(error.status === 0 ? t.states.offline.join(". ") : (t.refusals[error.code] ?? t.failed), { wrong: true });
+      this.toasts.tell(error.status === 0 ? t.states.offline.join(". ") : (textFor(t.refusals, error.code) ?? t.failed), { wrong: true });
       return false;
     }
   }
 
   // ---------------------------------------------------------------- decisions
 
-  /** Decide, say so, and offer the way back. */
+  /**
+   * Decide, say so, and offer the way back.
+   * @param {ToldDraft} made
+   */
   decide(made) {
     const decision = this.review.decide(made);
     this.toasts.tell(made.told(t), { undo: () => this.review.undo(decision) });
     return decision;
   }
 
-  /** Several decisions with one way back. */
+  /**
+   * Several decisions with one way back.
+   * @param {ToldDraft[]} made
+   * @param {string} text
+   */
   decideAll(made, text) {
     const all = made.map((one) => this.review.decide(one));
-    this.toasts.tell(text, { undo: () => all.toReversed().forEach((decision) => this.review.undo(decision)) });
+    const undo = () => {
+      for (const decision of all.toReversed()) this.review.undo(decision);
+    };
+    this.toasts.tell(text, { undo });
   }
 
+  /**
+   * @param {Decision} decision
+   * @param {Refusal} error
+   */
   #tellRefusal(decision, error) {
-    const person = this.review.person(decision.about);
+    const { about } = decision;
+    const person = about && this.review.person(about);
     if (error.code === "declined" && (decision.kind === "link" || decision.kind === "invite")) {
       this.#askAgain(decision);
       return;
     }
     if (error.code === "user_already_linked" && person && error.body.linked_person) {
-      openMerge(this, [decision.about, error.body.linked_person.id], { into: error.body.linked_person.id });
+      openMerge(this, [about, error.body.linked_person.id], { into: error.body.linked_person.id });
     }
-    const text = error.code === "changed" ? t.conflict : (t.refusals[error.code] ?? t.failed);
+    const text = error.code === "changed" ? t.conflict : (textFor(t.refusals, error.code) ?? t.failed);
     this.toasts.tell(`${t.notSaved}. ${text}`, { wrong: true });
   }
 
+  /** @param {Decision} decision */
   async #askAgain(decision) {
     const { about, user, guest } = decision;
-    const name = user ? user.display_name || user.email || t.nameless : guest.email;
+    if (!about) return;
+    const name = user ? user.display_name || user.email || t.nameless : (guest?.email ?? "");
     const sure = await confirm({ title: t.declinedTitle, texts: [t.declinedText(name)], yes: t.declinedAgain });
     if (!sure) return;
-    const again = user
-      ? decisions.link(this.review, about, user, { again: true })
-      : decisions.invite(this.review, about, { ...guest, again: true });
-    this.decide(again);
+    if (user) this.decide(decisions.link(this.review, about, user, { again: true }));
+    else if (guest) this.decide(decisions.invite(this.review, about, { ...guest, again: true }));
   }
 
-  /** Ids of the other persons, the most alike first; of some of their faces, or (none) of a person. */
+  /**
+   * Ids of the other persons, the most alike first; of some of their faces, or (none) of a person.
+   * @param {string} id
+   * @param {string[]} [faces]
+   */
   async alikeTo(id, faces = []) {
     const query = faces.slice(0, ASKED_FACES).map((face) => `face_id=${face}`);
     try {
@@ -333,18 +388,21 @@ class App {
 
   #drawHeader() {
     const name = this.event?.name ?? t.appTitle;
-    const links = Object.entries(MAIN_VIEWS).map(([key, shape]) => {
+    const links = MAIN_VIEWS.map(([key, shape]) => {
       const text = key === "people" ? t.review : t[key];
       const link = el("a", { href: key === "people" ? "#/" : `#/${key}` }, icon(shape), el("span", {}, text), key === "suggestions" && el("span", { class: "number" }));
       this.#nav.set(key, link);
       return link;
     });
+    const other = otherLanguage();
+    const switchTo = t.switchLanguage(languageName(other, t.language));
     const language = el(
       "button",
-      { type: "button", class: "icon-button text", lang: t.language === "fr" ? "en" : "fr", "aria-label": t.switchLanguage, title: t.switchLanguage, on: { click: () => this.#switchLanguage() } },
-      t.language === "fr" ? "EN" : "FR",
+      { type: "button", class: "icon-button text", "aria-label": switchTo, title: switchTo, on: { click: () => this.#switchLanguage() } },
+      other.toUpperCase(),
     );
-    language.lang = t.language;
+    language.hidden = other === t.language;
+    /** @type {HTMLSelectElement} */
     const theme = el(
       "select",
       { class: "input", "aria-label": t.theme, on: { change: () => this.#setTheme(theme.value) } },
@@ -352,11 +410,17 @@ class App {
     );
     theme.value = localStorage.getItem(THEME) ?? "auto";
     const more = iconButton("more", t.menu, null);
+    const openRecognition = () => {
+      more.focus();
+      menu.hidePopover();
+      return openConsent(this);
+    };
     const consent =
       this.event &&
       this.event.role !== "member" &&
       !this.event.archived_at &&
-      button(t.consent.menu(this.event.consent.enabled), () => (more.focus(), menu.hidePopover(), openConsent(this)), { look: "quiet" });
+      button(t.consent.menu(this.event.consent.enabled), openRecognition, { look: "quiet" });
+    /** @type {HTMLDivElement} */
     const menu = el(
       "div",
       { id: "menu", class: "menu", popover: "auto" },
@@ -383,6 +447,7 @@ class App {
   }
 
   #drawCount() {
+    /** @type {HTMLElement | null | undefined} */
     const number = this.#nav.get("suggestions")?.querySelector(".number");
     if (!number) return;
     const { count, more } = this.#questions;
@@ -390,6 +455,7 @@ class App {
     number.hidden = count === 0;
   }
 
+  /** @param {Trouble} [before] */
   #drawNotice(before = null) {
     const { trouble, waiting } = this.review;
     const isOffline = !navigator.onLine || trouble === "offline";
@@ -403,31 +469,29 @@ class App {
     if (before === "offline" && trouble === null) this.toasts.tell(t.online);
   }
 
-  #switchLanguage() {
-    speak(t.language === "fr" ? "en" : "fr", { remember: true });
+  async #switchLanguage() {
+    await speak(otherLanguage(), { remember: true });
     this.#drawHeader();
-    if (this.progress?.state) this.progress.draw();
-    if (this.#started) {
+    this.progress.draw();
+    if (this.#started && this.#people) {
       const { filter, query } = this.#people;
       const selection = new Set(this.#people.selection);
       this.#people.end();
-      this.#view.leave();
+      this.#view?.leave();
       this.#people = new People(this);
       Object.assign(this.#people, { filter, query, selection });
       this.#people.search.value = query;
       this.#view = null;
-      this.#route();
+      this.#route(this.#people);
       this.#people.showQuestions(this.#questions.count, this.#questions.more);
     } else if (this.#list) {
       this.#list = null;
       this.load();
     } else this.load();
-    this.#drawNoticeIfAny();
-    this.header.querySelector(".icon-button.text").focus();
-  }
-
-  #drawNoticeIfAny() {
-    if (this.review) this.#drawNotice();
+    this.#drawNotice();
+    /** @type {HTMLElement | null} */
+    const button = this.header.querySelector(".icon-button.text");
+    button?.focus();
   }
 
   #applyTheme() {
@@ -436,6 +500,7 @@ class App {
     else delete document.documentElement.dataset.theme;
   }
 
+  /** @param {string} theme */
   #setTheme(theme) {
     localStorage.setItem(THEME, theme);
     this.#applyTheme();
@@ -447,6 +512,7 @@ class App {
     this.#showState("unauthenticated");
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
@@ -454,7 +520,7 @@ class App {
     if (key.length === 1 && !this.letters && key !== "?") return;
     let meant = true;
     if (key === "?") openKeys();
-    else if (this.#started && this.#view.key(event)) meant = true;
+    else if (this.#started && this.#view?.key(event)) meant = true;
     else if (!this.#started) meant = false;
     else if (key === "z") meant = this.review.undoLast();
     else if (key === "s") location.hash = "#/suggestions";
@@ -463,6 +529,11 @@ class App {
     else meant = false;
     if (meant) event.preventDefault();
   }
+}
+
+/** @param {string} id */
+function elementOf(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
 function logo() {

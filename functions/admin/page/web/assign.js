@@ -3,7 +3,7 @@
 
 import { get, Refusal } from "./api.js";
 import { openDialog } from "./dialog.js";
-import { button, el, fill, icon } from "./dom.js";
+import { button, el, fill, icon, targetOf, write } from "./dom.js";
 import { openInvite } from "./invite_dialog.js";
 import { openMerge } from "./merge.js";
 import { hasWords } from "./naming.js";
@@ -11,33 +11,40 @@ import { framedPhoto, initials, picture } from "./photo.js";
 import * as decisions from "./review.js";
 import { t } from "./words.js";
 
+/** @import { Face, Member } from "../types" */
+/** @import { App } from "./app.js" */
+
 const PREVIEWS = 5;
 const TYPING_PAUSE = 120;
 const MAIL = /^[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+$/;
 
+/**
+ * @param {App} app
+ * @param {string[]} ids
+ */
 export function openAssign(app, ids, { isQueue = false } = {}) {
   return new AssignDialog(app, ids, isQueue);
 }
 
 class AssignDialog {
+  /**
+   * @param {App} app
+   * @param {string[]} ids
+   * @param {boolean} isQueue
+   */
   constructor(app, ids, isQueue) {
     this.app = app;
     this.review = app.review;
     this.ids = ids;
     this.isQueue = isQueue;
     this.at = 0;
+    /** @type {Map<string, Promise<Face[]>>} */
     this.faces = new Map();
+    /** @type {Map<string, Member>} */
     this.members = new Map();
+    /** @type {Member[]} */
     this.options = [];
     this.active = -1;
-    this.#build();
-    this.#show();
-  }
-
-  #asking = null;
-  #timer = 0;
-
-  #build() {
     this.previews = el("ul", { class: "previews", "aria-label": t.previews });
     this.status = el("p", { class: "visually-hidden", role: "status" });
     this.input = el("input", {
@@ -58,8 +65,8 @@ class AssignDialog {
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.list = el("ul", { id: "who-list", class: "options", role: "listbox", "aria-label": t.members });
     this.list.addEventListener("click", (event) => {
-      const option = event.target.closest("[role=option]");
-      if (option) this.#choose(Number(option.dataset.index));
+      const option = targetOf(event)?.closest("[role=option]");
+      if (option) this.#choose(Number(option.getAttribute("data-index")));
     });
     // A press on an option leaves the focus in the field.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
@@ -90,7 +97,12 @@ class AssignDialog {
       first: hasKeyboard ? this.input : null,
     });
     this.hasKeyboard = hasKeyboard;
+    this.#show();
   }
+
+  /** @type {AbortController | null} */
+  #asking = null;
+  #timer = 0;
 
   get id() {
     return this.ids[this.at];
@@ -123,13 +135,15 @@ class AssignDialog {
     if (this.isQueue && this.at + 1 < this.ids.length) this.#facesOf(this.ids[this.at + 1]);
   }
 
+  /** @param {string} id */
   async #facesOf(id) {
-    if (!this.faces.has(id)) {
-      const asked = get(`/person/${id}/faces?limit=${PREVIEWS}`).then(({ items }) => items);
+    let asked = this.faces.get(id);
+    if (!asked) {
+      asked = get(`/person/${id}/faces?limit=${PREVIEWS}`).then(({ items }) => items);
       this.faces.set(id, asked);
       asked.catch(() => this.faces.delete(id));
     }
-    return this.faces.get(id).catch(() => []);
+    return asked.catch(() => []);
   }
 
   /** On to the next person of the queue; after the last one, or without a queue, the dialog closes. */
@@ -155,27 +169,38 @@ class AssignDialog {
     this.#timer = setTimeout(() => this.#ask(query), this.members.size > 0 && query ? TYPING_PAUSE : 0);
   }
 
+  /**
+   * @param {Member} member
+   * @param {string} query
+   */
   #fits(member, query) {
     return !query || hasWords(member.display_name ?? "", query) || (member.email ?? "").toLowerCase().startsWith(query.toLowerCase());
   }
 
+  /** @param {string} query */
   async #ask(query) {
     this.#asking?.abort();
     this.#asking = new AbortController();
     try {
-      const path = `/event/${this.review.eventId}/members?q=${encodeURIComponent(query.slice(0, 100))}`;
-      const { items } = await get(path, { signal: this.#asking.signal });
+      const asked = encodeURIComponent(query.slice(0, 100));
+      const { items } = await get(`/event/${this.review.eventId}/members?q=${asked}`, { signal: this.#asking.signal });
       for (const member of items) this.members.set(member.id, member);
       this.#list(items, query, true);
     } catch (error) {
       if (error instanceof Refusal) this.#list([...this.members.values()].filter((member) => this.#fits(member, query)), query, true);
-      else if (error.name !== "AbortError") throw error;
+      else if (!(error instanceof DOMException && error.name === "AbortError")) throw error;
     }
   }
 
+  /**
+   * @param {Member[]} members
+   * @param {string} query
+   * @param {boolean} isAnswer
+   */
   #list(members, query, isAnswer) {
     const chosen = this.options[this.active]?.id;
     // Members that are nobody yet come first.
+    /** @param {Member} member */
     const isNew = (member) => this.#personOf(member) === undefined;
     this.options = [...members.filter(isNew), ...members.filter((member) => !isNew(member))];
     fill(
@@ -188,19 +213,26 @@ class AssignDialog {
     this.#activate(kept >= 0 && !isAnswer ? kept : query && this.options.length > 0 ? 0 : -1);
     this.none.textContent = isAnswer && this.options.length === 0 ? (query ? t.noMember : t.noMembers) : "";
     if (isAnswer && query) this.status.textContent = t.membersFound(this.options.length);
-    this.inviteButton.lastChild.textContent = MAIL.test(query) ? t.inviteThis(query) : t.inviteOther;
+    write(this.inviteButton.lastChild, MAIL.test(query) ? t.inviteThis(query) : t.inviteOther);
   }
 
-  /** The person that a member is already, if it is not the one that is asked about. */
+  /**
+   * The person that a member is already, if it is not the one that is asked about.
+   * @param {Member} member
+   */
   #personOf(member) {
     const linked = this.review.persons().find((person) => person.linked_user?.id === member.id);
     if (linked && linked.id !== this.id) return linked.id;
     return linked ? undefined : member.person_ids.find((id) => id !== this.id && this.review.person(id)?.status === "linked");
   }
 
+  /**
+   * @param {Member} member
+   * @param {number} index
+   */
   #option(member, index) {
     const other = this.#personOf(member);
-    const person = other && this.review.person(other);
+    const person = other === undefined ? undefined : this.review.person(other);
     const name = member.display_name || member.email || t.nameless;
     return el(
       "li",
@@ -217,6 +249,7 @@ class AssignDialog {
     );
   }
 
+  /** @param {number} index */
   #activate(index) {
     this.active = index;
     for (const [at, option] of [...this.list.children].entries()) option.setAttribute("aria-selected", String(at === index));
@@ -227,6 +260,7 @@ class AssignDialog {
     } else this.input.removeAttribute("aria-activedescendant");
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     const last = this.options.length - 1;
     if (event.key === "ArrowDown") this.#activate(Math.min(this.active + 1, last));
@@ -239,6 +273,7 @@ class AssignDialog {
 
   // ---------------------------------------------------------------- answers
 
+  /** @param {number} index */
   #choose(index) {
     const member = this.options[index];
     const other = this.#personOf(member);

@@ -1,70 +1,106 @@
 // Whether faces are looked for at all: how that stands, the text that is agreed to, and what switching it off erases.
 
-import { get, newKey, put } from "./api.js";
-import { TEXT, VERSION } from "./consent_text.js";
+import { get, newKey, put, Refusal } from "./api.js";
 import { confirm, openDialog } from "./dialog.js";
 import { button, el } from "./dom.js";
-import { day, t } from "./words.js";
+import { day, LANGUAGES, t } from "./words.js";
 
-/** Show how it stands, and offer the other way. */
+/** @import { ConsentBody, Dialog, EventState } from "../types" */
+/** @import { App } from "./app.js" */
+
+/**
+ * Show how it stands, and offer the other way.
+ * @param {App} app
+ */
 export async function openConsent(app) {
-  const asked = await app.attempt(async () => {
-    app.event = await get(`/event/${app.eventId}`);
+  await app.attempt(async () => {
+    const event = await get(`/event/${app.eventId}`);
+    app.event = event;
+    if (event.consent.enabled) await openOn(app, event);
+    else await openOff(app);
   });
-  if (!asked) return;
-  if (app.event.consent.enabled) openOn(app);
-  else openOff(app);
 }
 
-const paragraphs = (language) => TEXT[language].map((text) => el("p", {}, text));
+/**
+ * The text in a language, and its version.
+ * @param {string} language
+ * @returns {Promise<{ VERSION: string, TEXT: readonly string[] }>}
+ */
+async function textIn(language) {
+  try {
+    return await import(`./consent.${language}.js`);
+  } catch {
+    throw new Refusal(0, "offline");
+  }
+}
 
-/** The text, and the button that agrees to it. */
-function openOff(app) {
-  const go = button(t.consent.agree, () => change(app, dialog, { enabled: true, text_version: `${VERSION}-${t.language}` }), {
-    look: "primary",
-  });
+/** @param {readonly string[]} texts */
+const paragraphs = (texts) => texts.map((text) => el("p", {}, text));
+
+/**
+ * The text, and the button that agrees to it.
+ * @param {App} app
+ */
+async function openOff(app) {
+  const { TEXT, VERSION } = await textIn(t.language);
+  const go = button(t.consent.agree, () => change(app, dialog, { enabled: true, text_version: VERSION }), { look: "primary" });
   const dialog = openDialog({
     title: t.consent.turnOnTitle,
     look: "consent",
-    body: [...paragraphs(t.language), el("p", { class: "quiet-text" }, t.consent.version(`${VERSION}-${t.language}`))],
+    body: [...paragraphs(TEXT), el("p", { class: "quiet-text" }, t.consent.version(VERSION))],
     foot: [button(t.cancel, () => dialog.close(), { look: "quiet" }), go],
   });
 }
 
-/** Since when, under which text, and the way out. */
-function openOn(app) {
-  const { text_version: version, consented_at: since } = app.event.consent;
-  const [ours, language] = [version.slice(0, VERSION.length), version.slice(VERSION.length + 1)];
-  const isOurs = ours === VERSION && language in TEXT;
+/**
+ * Since when, under which text, and the way out.
+ * @param {App} app
+ * @param {EventState} event
+ */
+async function openOn(app, event) {
+  const { text_version: version, consented_at: since } = event.consent;
+  // A version ends with the language of its text; the host app's own versions may end with anything.
+  const language = LANGUAGES.find((tag) => version?.endsWith(`-${tag}`));
+  const ours = language ? await textIn(language) : null;
   const dialog = openDialog({
     title: t.consent.title,
     look: "consent",
     body: [
-      el("p", {}, el("strong", {}, t.consent.isOn(day(since)))),
-      el("p", {}, t.consent.agreedTo(version)),
-      isOurs
-        ? el("details", {}, el("summary", {}, t.consent.readText), el("div", { lang: language, class: "consent-text" }, paragraphs(language)))
+      since && el("p", {}, el("strong", {}, t.consent.isOn(day(since)))),
+      el("p", {}, t.consent.agreedTo(version ?? "")),
+      ours?.VERSION === version
+        ? el("details", {}, el("summary", {}, t.consent.readText), el("div", { lang: language, class: "consent-text" }, paragraphs(ours.TEXT)))
         : el("p", { class: "quiet-text" }, t.consent.otherText),
     ],
     foot: [
-      button(t.consent.turnOff, () => turnOff(app, dialog), { look: "danger-quiet" }),
+      button(t.consent.turnOff, () => turnOff(app, dialog, event), { look: "danger-quiet" }),
       button(t.close, () => dialog.close(), { look: "quiet" }),
     ],
   });
 }
 
-async function turnOff(app, dialog) {
-  const texts = t.consent.offTexts(app.event.counts.faces);
+/**
+ * @param {App} app
+ * @param {Dialog} dialog
+ * @param {EventState} event
+ */
+async function turnOff(app, dialog, event) {
+  const texts = t.consent.offTexts(event.counts?.faces ?? 0);
   const sure = await confirm({ title: t.consent.offTitle, texts, yes: t.consent.offConfirm, dangerous: true });
   if (sure) await change(app, dialog, { enabled: false });
 }
 
+/**
+ * @param {App} app
+ * @param {Dialog} dialog
+ * @param {ConsentBody} body
+ */
 async function change(app, dialog, body) {
   const key = newKey();
   const done = await app.attempt(async () => {
     const { photos_asked_for: photos } = await put(`/event/${app.eventId}/consent`, body, key);
     dialog.close();
-    app.toasts.tell(body.enabled ? t.consent.on(photos) : t.consent.off);
+    app.toasts.tell(body.enabled ? t.consent.on(photos ?? 0) : t.consent.off);
   });
   if (done) await app.load();
 }

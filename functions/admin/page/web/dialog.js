@@ -3,11 +3,21 @@
 import { button, el, iconButton } from "./dom.js";
 import { t } from "./words.js";
 
+/** @import { Child } from "../types" */
+
 let count = 0;
 
 /**
  * Open a modal dialog. `body` are its nodes, `foot` its buttons; `first` gets the focus (default: the heading, so that
  * screen readers begin with it). `onClose` is called once, however it is closed. Returns {element, heading, close}.
+ * @param {object} options
+ * @param {string} options.title
+ * @param {string | null} [options.note]
+ * @param {Child[]} [options.body]
+ * @param {Child[]} [options.foot]
+ * @param {string} [options.look]
+ * @param {HTMLElement | null} [options.first]
+ * @param {() => void} [options.onClose]
  */
 export function openDialog({ title, note = null, body = [], foot = [], look = "", first = null, onClose = () => {} }) {
   const opener = document.activeElement;
@@ -18,6 +28,7 @@ export function openDialog({ title, note = null, body = [], foot = [], look = ""
   const content = el("div", { class: "dialog-body" }, body);
   const footer = el("div", { class: "dialog-foot" }, foot);
   footer.hidden = foot.length === 0;
+  /** @type {HTMLDialogElement} */
   const element = el(
     "dialog",
     { class: `dialog ${look}`, "aria-labelledby": id },
@@ -45,7 +56,15 @@ export function openDialog({ title, note = null, body = [], foot = [], look = ""
   return { element, heading, note: place, content, footer, close: () => element.close() };
 }
 
-/** Ask before something that is hard to take back; resolves to whether it was confirmed. */
+/**
+ * Ask before something that is hard to take back; resolves to whether it was confirmed.
+ * @param {object} options
+ * @param {string} options.title
+ * @param {string[]} options.texts
+ * @param {string} options.yes
+ * @param {boolean} [options.dangerous]
+ * @returns {Promise<boolean>}
+ */
 export function confirm({ title, texts, yes, dangerous = false }) {
   return new Promise((answer) => {
     let confirmed = false;

@@ -1,24 +1,37 @@
 // Building the page out of elements: text is always text, never markup.
 
+/** @import { Child, Properties } from "../types" */
+/** @typedef {Child | readonly Child[]} Children */
+/** @typedef {keyof typeof SHAPES} Shape */
+
 /**
  * An element. Properties: `class`, `data` (an object), `on` (handlers by event name), DOM properties by their name, and
  * everything else as attributes; null, undefined and false leave a property out. Children: nodes and text.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Properties} [properties]
+ * @param {Children[]} children
  */
 export function el(name, properties = {}, ...children) {
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
+  const { class: className = "", data = {}, on = {}, ...others } = properties;
+  if (className) made.className = className;
+  Object.assign(made.dataset, data);
+  for (const [type, handler] of Object.entries(on)) made.addEventListener(type, /** @type {EventListener} */ (handler));
+  for (const [key, value] of Object.entries(others)) {
     if (value === null || value === undefined || value === false) continue;
-    if (key === "class") made.className = value;
-    else if (key === "data") Object.assign(made.dataset, value);
-    else if (key === "on") for (const [type, handler] of Object.entries(value)) made.addEventListener(type, handler);
-    else if (!key.includes("-") && key in made) made[key] = value;
-    else made.setAttribute(key, value === true ? "" : value);
+    if (!key.includes("-") && key in made) Reflect.set(made, key, value);
+    else made.setAttribute(key, value === true ? "" : String(value));
   }
   add(made, children);
   return made;
 }
 
-/** Append nodes and text; lists are flattened, null and false left out. */
+/**
+ * Append nodes and text; lists are flattened, null and false left out.
+ * @param {Element} parent
+ * @param {Children[]} children
+ */
 export function add(parent, children) {
   for (const child of children.flat()) {
     if (child !== null && child !== undefined && child !== false) parent.append(child);
@@ -26,15 +39,23 @@ export function add(parent, children) {
   return parent;
 }
 
-/** Put `children` in the place of what `parent` holds. */
+/**
+ * Put `children` in the place of what `parent` holds.
+ * @param {Element} parent
+ * @param {Children[]} children
+ */
 export function fill(parent, ...children) {
   parent.replaceChildren();
   return add(parent, children);
 }
 
-/** Write text only where it differs, so that screen readers are told once. */
+/**
+ * Write text only where it differs, so that screen readers are told once.
+ * @param {Node | null | undefined} node
+ * @param {string} text
+ */
 export function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (node && node.textContent !== text) node.textContent = text;
 }
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -58,7 +79,10 @@ const SHAPES = {
   user: "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4.4 3.6-7 8-7s8 2.6 8 7",
 };
 
-/** A drawn icon, for the eye alone: what carries it has words of its own. */
+/**
+ * A drawn icon, for the eye alone: what carries it has words of its own.
+ * @param {Shape} name
+ */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   const path = document.createElementNS(SVG, "path");
@@ -70,7 +94,12 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with a word on it; `look` is a class of the stylesheet. */
+/**
+ * A button with a word on it; `look` is a class of the stylesheet.
+ * @param {string} label
+ * @param {((event: MouseEvent) => unknown) | null} onClick
+ * @param {{ look?: string, shape?: Shape | null } & Properties} [options]
+ */
 export function button(label, onClick, { look = "", shape = null, ...properties } = {}) {
   return el(
     "button",
@@ -80,7 +109,13 @@ export function button(label, onClick, { look = "", shape = null, ...properties 
   );
 }
 
-/** A button that shows an icon alone; `label` is what it is called. */
+/**
+ * A button that shows an icon alone; `label` is what it is called.
+ * @param {Shape} shape
+ * @param {string} label
+ * @param {((event: MouseEvent) => unknown) | null} onClick
+ * @param {Properties} [properties]
+ */
 export function iconButton(shape, label, onClick, properties = {}) {
   return el(
     "button",
@@ -96,12 +131,53 @@ export function iconButton(shape, label, onClick, properties = {}) {
   );
 }
 
-/** Whether a letter typed now is text rather than a shortcut. */
+/**
+ * The element that an event happened in; null where it was the document itself.
+ * @param {Event} event
+ */
+export function targetOf({ target }) {
+  return target instanceof Element ? target : null;
+}
+
+/** How far the keys go in a grid of so many columns and items, from the item `at`. */
+const STEPS = {
+  ArrowLeft: (/** @type {number} */ at) => at - 1,
+  ArrowRight: (/** @type {number} */ at) => at + 1,
+  ArrowUp: (/** @type {number} */ at, /** @type {number} */ columns) => at - columns,
+  ArrowDown: (/** @type {number} */ at, /** @type {number} */ columns) => at + columns,
+  Home: () => 0,
+  End: (/** @type {number} */ _at, /** @type {number} */ _columns, /** @type {number} */ count) => count - 1,
+};
+
+/**
+ * Where a key goes in a list whose items, found by `selector`, stand in rows; null where it goes nowhere.
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement} list
+ * @param {string} selector
+ */
+export function stepTo(event, list, selector) {
+  const items = /** @type {HTMLElement[]} */ ([...list.children]);
+  const at = items.indexOf(/** @type {HTMLElement} */ (targetOf(event)?.closest(selector)));
+  const step = Object.hasOwn(STEPS, event.key) ? STEPS[/** @type {keyof typeof STEPS} */ (event.key)] : null;
+  if (at < 0 || step === null) return null;
+  const beyond = items.findIndex((item) => item.offsetTop > items[0].offsetTop);
+  const to = step(at, beyond < 0 ? items.length : beyond, items.length);
+  return to < 0 || to >= items.length ? null : { at, to, item: items[to] };
+}
+
+/**
+ * Whether a letter typed now is text rather than a shortcut.
+ * @param {EventTarget | null} target
+ */
 export function isTyping(target) {
   return target instanceof Element && target.closest("input:not([type=checkbox], [type=radio]), textarea, select") !== null;
 }
 
-/** Let the browser paint and answer input before going on. */
+/**
+ * Let the browser paint and answer input before going on.
+ * @returns {Promise<void>}
+ */
 export function breathe() {
-  return globalThis.scheduler?.yield ? globalThis.scheduler.yield() : new Promise((done) => setTimeout(done));
+  const { scheduler } = /** @type {{ scheduler?: { yield?: () => Promise<void> } }} */ (globalThis);
+  return scheduler?.yield ? scheduler.yield() : new Promise((done) => setTimeout(done));
 }

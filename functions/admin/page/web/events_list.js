@@ -4,7 +4,11 @@ import { getAll } from "./api.js";
 import { el, fill } from "./dom.js";
 import { t } from "./words.js";
 
+/** @import { ShownEvent } from "../types" */
+/** @import { App } from "./app.js" */
+
 export class EventsList {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.heading = el("h1", { tabIndex: -1 }, t.eventsTitle);
@@ -25,6 +29,7 @@ export class EventsList {
     else fill(this.state, this.app.stateBox("noEvents"));
   }
 
+  /** @param {ShownEvent} event */
   #row(event) {
     const marks = [event.archived && t.archivedMark, !event.archived && !event.face_recognition_enabled && t.consentOffMark, event.role === "member" && t.memberMark];
     return el(

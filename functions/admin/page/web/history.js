@@ -5,31 +5,22 @@ import { button, el, fill } from "./dom.js";
 import { titleOf } from "./naming.js";
 import { picture } from "./photo.js";
 import { userId } from "./session.js";
-import { t, when } from "./words.js";
+import { t, textFor, when } from "./words.js";
+
+/** @import { DecisionInHistory, Person } from "../types" */
+/** @import { App } from "./app.js" */
+
+/** @typedef {{ person_id?: string, faces?: number, kind?: string, merged_person_ids?: string[], user_id?: string }} Subject */
 
 const PAGE = 50;
 
 export class History {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.review = app.review;
+    /** @type {DecisionInHistory[]} */
     this.items = [];
-    this.#build();
-    this.#follow = { settled: () => this.reload(), refused: () => this.reload() };
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.addEventListener(type, listener);
-    fill(this.state, this.app.stateBox("loading"));
-    this.reload();
-  }
-
-  #follow;
-  #cursor = null;
-  #turn = 0;
-
-  get title() {
-    return t.historyTitle;
-  }
-
-  #build() {
     this.heading = el("h1", { tabIndex: -1 }, t.historyTitle);
     this.list = el("ol", { class: "history", "aria-label": t.historyTitle });
     this.state = el("div", {});
@@ -43,12 +34,25 @@ export class History {
       this.state,
       el("div", { class: "start" }, this.more),
     );
+    this.#unfollow = this.review.follow({ settled: () => this.reload(), refused: () => this.reload() });
+    fill(this.state, this.app.stateBox("loading"));
+    this.reload();
+  }
+
+  #unfollow;
+  /** @type {number | null} */
+  #cursor = null;
+  #turn = 0;
+
+  get title() {
+    return t.historyTitle;
   }
 
   async reload() {
     await this.#load(null);
   }
 
+  /** @param {number | null} cursor */
   async #load(cursor) {
     const turn = ++this.#turn;
     try {
@@ -65,16 +69,21 @@ export class History {
   }
 
   #draw() {
-    const held = document.activeElement?.closest?.(".history li")?.dataset.id;
+    const held = document.activeElement?.closest(".history li")?.getAttribute("data-id");
     this.more.hidden = this.#cursor === null;
     fill(this.list, this.items.map((item) => this.#row(item)));
     if (this.items.length > 0) fill(this.state);
     else fill(this.state, this.app.messageBox(t.noHistory, t.noHistoryText, el("a", { class: "button primary", href: "#/" }, t.review)));
-    if (held) (this.list.querySelector(`[data-id="${held}"] button`) ?? this.heading).focus();
+    if (!held) return;
+    /** @type {HTMLElement | null} */
+    const button = this.list.querySelector(`[data-id="${held}"] button`);
+    (button ?? this.heading).focus();
   }
 
+  /** @param {DecisionInHistory} item */
   #row(item) {
-    const person = this.review.person(item.subject.person_id);
+    const { person_id: about } = /** @type {Subject} */ (item.subject);
+    const person = about ? this.review.person(about) : undefined;
     const words = this.#words(item, person);
     const who = item.actor_id === null ? (item.kind === "decline" ? t.guest : t.somebody) : item.actor_id === userId() ? t.you : item.actor_name || t.somebody;
     return el(
@@ -91,20 +100,25 @@ export class History {
     );
   }
 
+  /**
+   * @param {DecisionInHistory} item
+   * @param {Person | undefined} person
+   */
   #words({ kind, subject }, person) {
-    const { faces = 0 } = subject;
+    const { faces = 0, kind: undone = "", merged_person_ids: merged = [], user_id: user } = /** @type {Subject} */ (subject);
     switch (kind) {
       case "link":
-        return t.did.link(person?.linked_user?.id === subject.user_id ? titleOf(person) : t.persons(1), faces);
+        return t.did.link(person && person.linked_user?.id === user ? titleOf(person) : t.persons(1), faces);
       case "merge":
-        return t.did.merge((subject.merged_person_ids?.length ?? 0) + 1, faces);
+        return t.did.merge(merged.length + 1, faces);
       case "undo":
-        return t.did.undo(t.kinds[subject.kind] ?? "");
+        return t.did.undo(textFor(t.kinds, undone) ?? "");
       default:
         return t.did[kind](faces);
     }
   }
 
+  /** @param {DecisionInHistory} item */
   async #undo(item) {
     try {
       await this.review.undoById(item.id);
@@ -121,6 +135,6 @@ export class History {
   enter() {}
 
   leave() {
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.removeEventListener(type, listener);
+    this.#unfollow();
   }
 }

@@ -2,12 +2,16 @@
 
 import { button, el } from "./dom.js";
 import { picture } from "./photo.js";
-import { speak, t } from "./words.js";
+import { speak, t, textFor } from "./words.js";
 
-const place = document.getElementById("content");
+/** @import { Invitation, InvitationAnswer, Problem } from "../types" */
+/** @import { TitleAndText } from "../../../../shared/languages/words" */
+
+const place = /** @type {HTMLElement} */ (document.getElementById("content"));
 // Sent with the answer, so that one that is sent twice counts once. Only secure pages have crypto.randomUUID.
 const key = globalThis.crypto?.randomUUID?.();
 
+/** @param {Node[]} children */
 function show(...children) {
   place.replaceChildren(...children);
   place.removeAttribute("aria-busy");
@@ -18,18 +22,24 @@ function show(...children) {
   }
 }
 
+/** @param {string} text */
 function heading(text) {
   return el("h1", { textContent: text, tabIndex: -1 });
 }
 
+/**
+ * @param {TitleAndText} texts
+ * @param {() => unknown} [again]
+ */
 function tell([title, text], again) {
-  const children = [heading(title), el("p", { textContent: text })];
-  if (again) {
-    children.push(button(t.invitation.retry, again, { look: "primary" }));
-  }
-  show(...children);
+  const retry = again ? [button(t.invitation.retry, again, { look: "primary" })] : [];
+  show(heading(title), el("p", { textContent: text }), ...retry);
 }
 
+/**
+ * @param {RequestInit} [options]
+ * @returns {Promise<{ ok: true, body: unknown } | { ok: false, body: Problem }>}
+ */
 async function ask(options = {}) {
   const response = await fetch(location.pathname, {
     ...options,
@@ -39,24 +49,30 @@ async function ask(options = {}) {
   return { ok: response.ok, body: await response.json() };
 }
 
+/**
+ * @param {Problem} problem
+ * @param {() => unknown} again
+ */
 function tellProblem(problem, again) {
-  const texts = t.invitation;
-  const known = ["answered", "expired", "withdrawn", "not_found", "sign_in"];
-  if (known.includes(problem.code)) {
-    tell(texts[problem.code]);
-  } else {
-    tell(texts.failed, again);
-  }
+  const { answered, expired, withdrawn, not_found, sign_in, failed } = t.invitation;
+  const known = textFor({ answered, expired, withdrawn, not_found, sign_in }, problem.code);
+  if (known) tell(known);
+  else tell(failed, again);
 }
 
+/**
+ * @param {string} given
+ * @param {HTMLButtonElement[]} buttons
+ */
 async function answer(given, buttons) {
   for (const button of buttons) button.disabled = true;
+  /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/json" };
   if (key) headers["Idempotency-Key"] = `${given}-${key}`;
   try {
     const { ok, body } = await ask({ method: "POST", headers, body: JSON.stringify({ answer: given }) });
     if (ok) {
-      tell(t.invitation[body.answer]);
+      tell(t.invitation[/** @type {InvitationAnswer} */ (body).answer]);
     } else {
       tellProblem(body, load);
     }
@@ -65,8 +81,9 @@ async function answer(given, buttons) {
   }
 }
 
-function showInvitation(invitation) {
-  speak(invitation.language);
+/** @param {Invitation} invitation */
+async function showInvitation(invitation) {
+  await speak(invitation.language);
   const texts = t.invitation;
   const faces = invitation.faces.map((face, index) =>
     el(
@@ -96,7 +113,7 @@ async function load() {
   try {
     const { ok, body } = await ask();
     if (ok) {
-      showInvitation(body);
+      await showInvitation(/** @type {Invitation} */ (body));
     } else {
       tellProblem(body, load);
     }

@@ -4,11 +4,16 @@ import { openDialog } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { picture } from "./photo.js";
 import * as decisions from "./review.js";
-import { t } from "./words.js";
+import { LANGUAGES, languageName, t } from "./words.js";
+
+/** @import { App } from "./app.js" */
 
 const LONGEST_MESSAGE = 500;
-const LANGUAGES = { fr: "Français", en: "English" };
 
+/**
+ * @param {App} app
+ * @param {string} id
+ */
 export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   const person = app.review.person(id);
   if (!person) return;
@@ -25,6 +30,7 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   });
   const wrong = el("p", { id: "invite-wrong", class: "wrong-text", role: "alert" });
   const left = el("p", { id: "invite-left", class: "quiet-text" }, t.messageHint(LONGEST_MESSAGE));
+  /** @type {HTMLTextAreaElement} */
   const message = el("textarea", {
     id: "invite-message",
     class: "input",
@@ -36,9 +42,9 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   const language = el(
     "select",
     { id: "invite-language", class: "input" },
-    Object.entries(LANGUAGES).map(([value, text]) => el("option", { value, lang: value }, text)),
+    LANGUAGES.map((tag) => el("option", { value: tag, lang: tag }, languageName(tag))),
   );
-  language.value = app.event?.language in LANGUAGES ? app.event.language : t.language;
+  language.value = LANGUAGES.find((tag) => tag === app.event?.language) ?? t.language;
   const form = el(
     "form",
     { id: "invite-form", noValidate: true, class: "form" },
@@ -75,7 +81,7 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
       address.focus();
       return;
     }
-    const invitation = { email: wanted, message: message.value.trim(), language: language.value };
+    const invitation = { email: wanted, message: message.value.trim(), language: LANGUAGES.find((tag) => tag === language.value) };
     const decision = app.decide(decisions.invite(app.review, id, invitation));
     decision.done.then(({ invitation: made }) => made?.link && showLink(app, made.link), () => {});
     dialog.close();
@@ -83,7 +89,11 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
   });
 }
 
-/** No mail can be sent: the link is for the organiser to pass on. */
+/**
+ * No mail can be sent: the link is for the organiser to pass on.
+ * @param {App} app
+ * @param {string} link
+ */
 function showLink(app, link) {
   const field = el("input", { class: "input", readOnly: true, value: link, "aria-label": t.linkTitle });
   const copy = button(

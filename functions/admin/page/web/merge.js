@@ -8,23 +8,28 @@ import { picture } from "./photo.js";
 import * as decisions from "./review.js";
 import { t } from "./words.js";
 
+/** @import { Person } from "../types" */
+/** @import { App } from "./app.js" */
+
 const FACES = 4;
 
-/** Ask whether the persons are one, and which of them (by default `into`, else the strongest) stays. */
+/**
+ * Ask whether the persons are one, and which of them (by default `into`, else the strongest) stays.
+ * @param {App} app
+ * @param {string[]} ids
+ * @param {{ into?: string | null, onDone?: (stays: string) => unknown }} [options]
+ */
 export function openMerge(app, ids, { into = null, onDone = () => {} } = {}) {
   const { review } = app;
-  const persons = ids.map((id) => review.person(id)).filter(Boolean);
+  const persons = ids.map((id) => review.person(id)).filter((person) => person !== undefined);
   if (persons.length < 2) return;
   let stays = into ?? strongest(persons).id;
   const problem = refusal(persons);
   const text = el("p", { role: "status" });
-  const columns = persons.map((person) => column(person, () => ((stays = person.id), draw())));
+  const columns = persons.map((person) => column(person, () => keep(person.id)));
   const swap = button(
     t.mergeSwap,
-    () => {
-      stays = persons.find((person) => person.id !== stays).id;
-      draw();
-    },
+    () => keep(persons.find((person) => person.id !== stays)?.id ?? stays),
     { look: "quiet", shape: "swap" },
   );
   swap.hidden = persons.length !== 2;
@@ -52,16 +57,24 @@ export function openMerge(app, ids, { into = null, onDone = () => {} } = {}) {
     first: problem ? null : go,
   });
 
+  /** @param {string} id */
+  function keep(id) {
+    stays = id;
+    draw();
+  }
+
   function draw() {
     for (const { draw: drawColumn } of columns) drawColumn(stays);
     const named = persons.find((person) => nameOf(person) !== null);
     const photos = persons.reduce((sum, person) => sum + person.photo_count, 0);
-    text.textContent = t.mergeText(persons.length - 1, photos, named ? nameOf(named) : t.thisPerson);
+    text.textContent = t.mergeText(persons.length - 1, photos, (named && nameOf(named)) ?? t.thisPerson);
   }
   draw();
 }
 
+/** @param {Person[]} persons */
 function refusal(persons) {
+  /** @param {(string | null | undefined)[]} values */
   const distinct = (values) => new Set(values.filter(Boolean)).size;
   const linked = persons.filter((person) => person.status === "linked");
   if (distinct(linked.map((person) => person.linked_user?.id)) > 1) return t.mergeTwoPeople;
@@ -69,6 +82,10 @@ function refusal(persons) {
   return null;
 }
 
+/**
+ * @param {Person} person
+ * @param {() => void} choose
+ */
 function column(person, choose) {
   const mark = el("span", { class: "badge" });
   const radio = el("input", { type: "radio", name: "stays", value: person.id, on: { change: choose } });
@@ -91,6 +108,7 @@ function column(person, choose) {
   );
   return {
     element,
+    /** @param {string} stays */
     draw(stays) {
       const isKept = stays === person.id;
       radio.checked = isKept;
@@ -103,6 +121,14 @@ function column(person, choose) {
 /**
  * Choose a person. `alike` are ids in the order in which they are shown, before all others. `onNew` offers a new person
  * too. Resolves through `onPick(id)`.
+ * @param {App} app
+ * @param {object} options
+ * @param {string} options.title
+ * @param {string} [options.text]
+ * @param {string[]} [options.without]
+ * @param {string[]} [options.alike]
+ * @param {(id: string) => unknown} options.onPick
+ * @param {(() => unknown) | null} [options.onNew]
  */
 export function openPicker(app, { title, text = "", without = [], alike = [], onPick, onNew = null }) {
   const { review } = app;
@@ -110,7 +136,7 @@ export function openPicker(app, { title, text = "", without = [], alike = [], on
   const persons = review
     .persons()
     .filter((person) => !without.includes(person.id))
-    .toSorted((a, b) => (rank.get(a.id) ?? Infinity) - (rank.get(b.id) ?? Infinity) || (a.status === "ignored") - (b.status === "ignored") || 0);
+    .toSorted((a, b) => (rank.get(a.id) ?? Infinity) - (rank.get(b.id) ?? Infinity) || Number(a.status === "ignored") - Number(b.status === "ignored") || 0);
   const list = el("ul", { class: "picks" });
   const search = el("input", {
     type: "search",
@@ -127,6 +153,11 @@ export function openPicker(app, { title, text = "", without = [], alike = [], on
     body: [search, list],
     first: matchMedia("(hover: hover)").matches ? search : null,
   });
+  const makeNew = () => {
+    dialog.close();
+    onNew?.();
+  };
+  /** @param {string} id */
   const pick = (id) => {
     dialog.close();
     onPick(id);
@@ -142,7 +173,7 @@ export function openPicker(app, { title, text = "", without = [], alike = [], on
         el(
           "li",
           {},
-          el("button", { type: "button", class: "pick-person new", on: { click: () => (dialog.close(), onNew()) } }, el("span", { class: "plus" }, "+"), el("span", {}, t.newPerson)),
+          el("button", { type: "button", class: "pick-person new", on: { click: makeNew } }, el("span", { class: "plus" }, "+"), el("span", {}, t.newPerson)),
         ),
       shown.map((person) =>
         el(

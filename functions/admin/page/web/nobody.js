@@ -5,16 +5,21 @@ import { button, el, fill } from "./dom.js";
 import { openViewer, picture } from "./photo.js";
 import { t } from "./words.js";
 
+/** @import { FaceOfNobody } from "../types" */
+/** @import { App } from "./app.js" */
+
 const PAGE = 60;
 
 /** Closed until somebody opens it: nobody's face is read for nothing. */
 export class FacesOfNobody {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.list = el("ul", { class: "tiles", "aria-label": t.nobody.title });
     this.state = el("p", { class: "quiet-text", role: "status" });
     this.more = button(t.loadMore, () => this.#load(this.#cursor), { look: "quiet" });
     this.more.hidden = true;
+    /** @type {HTMLDetailsElement} */
     this.element = el(
       "details",
       { class: "nobody", on: { toggle: () => this.element.open && this.#load(null) } },
@@ -26,10 +31,13 @@ export class FacesOfNobody {
     );
   }
 
+  /** @type {FaceOfNobody[]} */
   #faces = [];
+  /** @type {string | null} */
   #cursor = null;
   #turn = 0;
 
+  /** @param {string | null} cursor */
   async #load(cursor) {
     const turn = ++this.#turn;
     this.state.textContent = t.states.loading[0];
@@ -54,7 +62,11 @@ export class FacesOfNobody {
     }
   }
 
-  /** The face as a button that shows its photo, with the reason below. */
+  /**
+   * Make the face a button that shows its photo, with the reason below.
+   * @param {FaceOfNobody} face
+   * @param {number} index
+   */
   #tile(face, index) {
     const reason = t.nobody.reasons[face.reason] ?? t.nobody.reasons.alone;
     const show = el(

@@ -1,16 +1,23 @@
 // The grid: a card for every person, the filters above it, and what can be done with a selection below it.
 
 import { openAssign } from "./assign.js";
-import { breathe, button, el, fill, icon, iconButton, isTyping, write } from "./dom.js";
+import { breathe, button, el, fill, icon, iconButton, isTyping, stepTo, targetOf, write } from "./dom.js";
 import { openInvite } from "./invite_dialog.js";
 import { openMerge } from "./merge.js";
 import { hasWords, nameOf, titleOf } from "./naming.js";
 import { FacesOfNobody } from "./nobody.js";
 import { picture } from "./photo.js";
 import * as decisions from "./review.js";
-import { t } from "./words.js";
+import { t, textFor } from "./words.js";
+
+/** @import { Person, StateName, Status } from "../types" */
+/** @import { App } from "./app.js" */
+
+/** @import { Words } from "../../../../shared/languages/words" */
+/** @typedef {keyof Words["filters"]} Filter */
 
 const AT_ONCE = 24; // cards that are made before the page is painted again
+/** @type {Record<Filter, (person: Person) => boolean>} */
 const FILTERS = {
   open: (person) => person.status === "pending",
   linked: (person) => person.status === "linked",
@@ -20,32 +27,19 @@ const FILTERS = {
 };
 
 export class People {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.review = app.review;
+    /** @type {Filter} */
     this.filter = "open";
     this.query = "";
+    /** @type {Set<string>} */
     this.selection = new Set();
-    this.#cards = new Map();
-    this.#build();
-    this.review.addEventListener("change", this.#follow);
-  }
-
-  #follow = () => this.update();
-  #cards;
-  #drawing = 0;
-  #chips = new Map();
-  #gap = null; // where a card was that left last
-
-  get title() {
-    return t.gridTitle;
-  }
-
-  #build() {
     this.heading = el("h1", { tabIndex: -1 }, t.gridTitle);
     this.questions = el("div", { class: "questions" });
     this.questions.hidden = true;
-    const chips = Object.keys(FILTERS).map((name) => {
+    const chips = /** @type {Filter[]} */ (Object.keys(FILTERS)).map((name) => {
       const number = el("span", { class: "number" });
       const chip = el(
         "button",
@@ -56,13 +50,14 @@ export class People {
       this.#chips.set(name, { chip, number });
       return chip;
     });
+    /** @type {HTMLInputElement} */
     this.search = el("input", {
       type: "search",
       class: "input",
       placeholder: t.search,
       "aria-label": t.search,
       autocomplete: "off",
-      on: { input: () => ((this.query = this.search.value.trim()), this.update()) },
+      on: { input: () => this.#find(this.search.value.trim()) },
     });
     this.order = el(
       "select",
@@ -75,7 +70,21 @@ export class People {
     this.list.addEventListener("change", (event) => this.#pick(event));
     this.list.addEventListener("keydown", (event) => this.#walk(event));
     this.state = el("div", {});
-    this.bar = this.#makeBar();
+    this.barText = el("p", { role: "status" });
+    this.mergeButton = button("", () => openMerge(this.app, [...this.selection], { onDone: () => this.clear() }), {
+      look: "primary",
+      shape: "merge",
+    });
+    this.ignoreButton = button("", () => this.#ignoreSelection(), { look: "quiet" });
+    this.bar = el(
+      "div",
+      { class: "bar", role: "region", "aria-label": t.selectPerson },
+      this.barText,
+      this.mergeButton,
+      this.ignoreButton,
+      iconButton("close", t.clearSelection, () => this.#clearByHand()),
+    );
+    this.bar.hidden = true;
     this.element = el(
       "section",
       { class: "view people" },
@@ -93,15 +102,36 @@ export class People {
       new FacesOfNobody(this.app).element,
       this.bar,
     );
+    this.review.addEventListener("change", this.#follow);
+  }
+
+  #follow = () => this.update();
+  /** @type {Map<string, Card>} */
+  #cards = new Map();
+  #drawing = 0;
+  /** @type {Map<Filter, { chip: HTMLButtonElement, number: HTMLElement }>} */
+  #chips = new Map();
+  /** @type {number | null} */
+  #gap = null; // where a card was that left last
+
+  get title() {
+    return t.gridTitle;
   }
 
   // ---------------------------------------------------------------- showing
 
+  /** @param {Filter} filter */
   show(filter) {
     this.filter = filter;
     this.clear();
     this.update();
     this.app.toasts.announce(t.shown(this.shown().length));
+  }
+
+  /** @param {string} query */
+  #find(query) {
+    this.query = query;
+    this.update();
   }
 
   /** The persons that the filter and the search leave. */
@@ -115,9 +145,9 @@ export class People {
   /** Bring the cards in line with the state. Many new ones are made a few at a time. */
   async update() {
     const drawing = ++this.#drawing;
-    const held = this.list.contains(document.activeElement) ? document.activeElement.closest(".card") : null;
+    const held = this.list.contains(document.activeElement) ? (document.activeElement?.closest(".card") ?? null) : null;
     const place = held ? [...this.list.children].indexOf(held) : -1;
-    const what = document.activeElement?.dataset?.do;
+    const what = document.activeElement?.getAttribute("data-do") ?? null;
 
     const persons = this.review.persons();
     for (const [name, { chip, number }] of this.#chips) {
@@ -157,28 +187,37 @@ export class People {
     this.#drawBar();
   }
 
+  /**
+   * @param {Person[]} shown
+   * @param {Person[]} persons
+   */
   #drawState(shown, persons) {
     const open = persons.filter(FILTERS.open);
     const loaded = this.review.loaded;
     this.start.hidden = this.filter !== "open" || open.length === 0 || this.query !== "";
-    this.start.lastChild.textContent = t.start(open.length);
+    write(this.start.lastChild, t.start(open.length));
     this.list.hidden = shown.length === 0;
     if (shown.length > 0 || !loaded) {
       if (loaded) fill(this.state);
       return;
     }
+    /** @type {Record<Filter, StateName | null>} */
     const named = {
       open: persons.length > 0 ? "done" : null,
       linked: "noneLinked",
       invited: "noneInvited",
       ignored: "noneIgnored",
       all: null,
-    }[this.filter];
-    const name = this.query ? "noneFound" : (named ?? this.app.progress.emptyState());
+    };
+    const name = this.query ? "noneFound" : (named[this.filter] ?? this.app.progress.emptyState());
     fill(this.state, this.app.stateBox(name));
   }
 
-  /** How many questions wait among the suggestions. */
+  /**
+   * How many questions wait among the suggestions.
+   * @param {number} count
+   * @param {boolean} more
+   */
   showQuestions(count, more) {
     this.questions.hidden = count === 0;
     if (count === 0) return;
@@ -197,13 +236,17 @@ export class People {
 
   // ---------------------------------------------------------------- acting
 
+  /** @param {Event} event */
   #click(event) {
-    const done = event.target.closest("[data-do]");
-    if (!done) return;
-    const id = done.closest(".card").dataset.id;
-    this.act(done.dataset.do, id);
+    const done = targetOf(event)?.closest("[data-do]");
+    const id = done?.closest(".card")?.getAttribute("data-id");
+    if (done && id) this.act(done.getAttribute("data-do"), id);
   }
 
+  /**
+   * @param {string | null} what
+   * @param {string} id
+   */
   act(what, id) {
     const person = this.review.person(id);
     if (!person) return;
@@ -222,17 +265,22 @@ export class People {
 
   // ---------------------------------------------------------------- selecting
 
+  /** @param {Event} event */
   #pick(event) {
-    if (!event.target.matches(".pick input")) return;
-    const id = event.target.closest(".card").dataset.id;
-    this.#select(id, event.target.checked);
+    const box = targetOf(event);
+    const id = box?.closest(".card")?.getAttribute("data-id");
+    if (id && box instanceof HTMLInputElement && box.matches(".pick input")) this.#select(id, box.checked);
   }
 
+  /**
+   * @param {string} id
+   * @param {boolean} on
+   */
   #select(id, on) {
     if (on) this.selection.add(id);
     else this.selection.delete(id);
-    const card = this.#cards.get(id);
-    if (card) card.draw(this.review.person(id), on);
+    const person = this.review.person(id);
+    if (person) this.#cards.get(id)?.draw(person, on);
     this.#drawBar();
   }
 
@@ -240,29 +288,16 @@ export class People {
     for (const id of [...this.selection]) this.#select(id, false);
   }
 
-  #makeBar() {
-    this.barText = el("p", { role: "status" });
-    this.mergeButton = button("", () => openMerge(this.app, [...this.selection], { onDone: () => this.clear() }), {
-      look: "primary",
-      shape: "merge",
-    });
-    this.ignoreButton = button("", () => this.#ignoreSelection(), { look: "quiet" });
-    const bar = el(
-      "div",
-      { class: "bar", role: "region", "aria-label": t.selectPerson },
-      this.barText,
-      this.mergeButton,
-      this.ignoreButton,
-      iconButton("close", t.clearSelection, () => (this.clear(), this.heading.focus())),
-    );
-    bar.hidden = true;
-    return bar;
+  #clearByHand() {
+    this.clear();
+    this.heading.focus();
   }
 
   #drawBar() {
-    const persons = [...this.selection].map((id) => this.review.person(id)).filter(Boolean);
+    const persons = [...this.selection].map((id) => this.review.person(id)).filter((person) => person !== undefined);
     this.bar.hidden = persons.length === 0;
-    document.body.classList.toggle("has-bar", persons.length > 0 && !this.element.hidden);
+    // The class is that of the view that is shown.
+    if (!this.element.hidden) document.body.classList.toggle("has-bar", persons.length > 0);
     if (persons.length === 0) return;
     const photos = persons.reduce((sum, person) => sum + person.photo_count, 0);
     write(this.barText, t.selected(persons.length, photos));
@@ -281,26 +316,26 @@ export class People {
 
   // ---------------------------------------------------------------- keyboard
 
-  /** Arrow keys go from card to card, to the same place of it. */
+  /**
+   * Arrow keys go from card to card, to the same place of it.
+   * @param {KeyboardEvent} event
+   */
   #walk(event) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last" };
-    const step = steps[event.key];
-    if (step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
-    const cards = [...this.list.children];
-    const at = cards.indexOf(event.target.closest(".card"));
-    if (at < 0) return;
-    const top = cards[0].offsetTop;
-    const beyond = cards.findIndex((card) => card.offsetTop > top);
-    const columns = beyond < 0 ? cards.length : beyond;
-    const to = { up: at - columns, down: at + columns, first: 0, last: cards.length - 1 }[step] ?? at + step;
-    if (to < 0 || to >= cards.length) return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const to = stepTo(event, this.list, ".card")?.to;
+    if (to === undefined) return;
     event.preventDefault();
-    this.#focusCard(to, event.target.dataset.do);
+    this.#focusCard(to, targetOf(event)?.getAttribute("data-do") ?? null);
   }
 
+  /**
+   * @param {number} index
+   * @param {string | null} what
+   */
   #focusCard(index, what) {
     const card = this.list.children[index];
-    const target = card && (card.querySelector(`[data-do="${what}"]:not([hidden])`) ?? card.querySelector("a"));
+    const same = /** @type {HTMLElement | null | undefined} */ (card?.querySelector(`[data-do="${what}"]:not([hidden])`));
+    const target = same ?? card?.querySelector("a");
     (target ?? this.heading).focus();
   }
 
@@ -311,11 +346,14 @@ export class People {
     else this.#focusCard(Math.min(this.#gap, last), null);
   }
 
-  /** A letter was typed; true when it meant something. */
+  /**
+   * A letter was typed; true when it meant something.
+   * @param {KeyboardEvent} event
+   */
   key(event) {
     if (isTyping(event.target)) return false;
-    const card = event.target.closest?.(".card");
-    const person = card && this.review.person(card.dataset.id);
+    const id = targetOf(event)?.closest(".card")?.getAttribute("data-id");
+    const person = id && this.review.person(id);
     const key = event.key.toLowerCase();
     if (key === "/") this.search.focus();
     else if (key === "n") this.identify();
@@ -347,6 +385,7 @@ export class People {
 }
 
 /** Which buttons a card has; the first one is the likeliest. */
+/** @type {Record<Status, ("assign" | "invite" | "ignore" | "unlink" | "restore")[]>} */
 const ACTIONS = {
   pending: ["assign", "invite", "ignore"],
   invited: ["assign", "unlink", "ignore"],
@@ -355,6 +394,7 @@ const ACTIONS = {
 };
 
 class Card {
+  /** @param {Person} person */
   constructor(person) {
     this.image = picture(null);
     this.cover = el("a", { class: "cover", href: `#/person/${person.id}` }, this.image);
@@ -373,8 +413,13 @@ class Card {
     );
   }
 
+  /** @type {Person | null} */
   #drawn = null;
 
+  /**
+   * @param {Person} person
+   * @param {boolean} isSelected
+   */
   draw(person, isSelected) {
     if (this.box.checked !== isSelected) this.box.checked = isSelected;
     this.element.classList.toggle("selected", isSelected);
@@ -406,7 +451,7 @@ class Card {
             class: `button ${index === 0 && what === "assign" ? "tinted" : "quiet"} do-${what}`,
             data: { do: what },
             "aria-label": `${words[what]} : ${title}, ${t.photos(person.photo_count)}`,
-            title: t.means[what === "unlink" && person.status === "invited" ? "withdraw" : what],
+            title: textFor(t.means, what === "unlink" && person.status === "invited" ? "withdraw" : what),
           },
           words[what],
         ),

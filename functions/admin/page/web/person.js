@@ -3,7 +3,7 @@
 import { get, newKey, post, Refusal } from "./api.js";
 import { openAssign } from "./assign.js";
 import { confirm } from "./dialog.js";
-import { breathe, button, el, fill, icon, iconButton, isTyping, write } from "./dom.js";
+import { breathe, button, el, fill, icon, iconButton, isTyping, stepTo, targetOf, write } from "./dom.js";
 import { openInvite } from "./invite_dialog.js";
 import { openMerge, openPicker } from "./merge.js";
 import { titleOf } from "./naming.js";
@@ -11,43 +11,29 @@ import { framedPhoto, openViewer, picture } from "./photo.js";
 import * as decisions from "./review.js";
 import { t } from "./words.js";
 
+/** @import { Face, Person, Status, ToldDraft } from "../types" */
+/** @import { App } from "./app.js" */
+/** @import { Shape } from "./dom.js" */
+/** @import { Review } from "./review.js" */
+
 const PAGE = 100;
 const AT_ONCE = 30;
 const VIEW = "trombi.view";
 
 export class PersonPage {
+  /**
+   * @param {App} app
+   * @param {string} id
+   */
   constructor(app, id) {
     this.app = app;
     this.review = app.review;
     this.id = id;
+    /** @type {Face[]} */
     this.faces = [];
+    /** @type {Set<string>} */
     this.selection = new Set();
     this.view = sessionStorage.getItem(VIEW) ?? "faces";
-    this.#build();
-    this.#follow = {
-      change: () => this.#drawHead(),
-      refused: ({ detail }) => detail.decision.faces && this.reload(),
-      undone: ({ detail }) => detail.faces && this.reload(),
-      settled: ({ detail }) => ["merge", "undo"].includes(detail.kind) && this.reload(),
-    };
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.addEventListener(type, listener);
-    this.#drawHead();
-    this.reload();
-  }
-
-  #follow;
-  #cursor = null;
-  #loading = 0;
-  #anchor = null;
-  #invitation = null;
-  #drawn = null;
-
-  get title() {
-    const person = this.review.person(this.id);
-    return person ? titleOf(person) : t.person("");
-  }
-
-  #build() {
     this.heading = el("h1", { tabIndex: -1 });
     this.cover = picture(null, { size: 160, eager: true });
     this.facts = el("p", { class: "facts" });
@@ -68,7 +54,24 @@ export class PersonPage {
     this.more = button(t.loadMore, () => this.#load(), { look: "quiet" });
     this.more.hidden = true;
     this.state = el("div", {});
-    this.bar = this.#makeBar();
+    this.barText = el("p", { role: "status" });
+    /** @param {string} name @param {string} title @param {() => unknown} onClick @param {string} look @param {Shape} shape */
+    const act = (name, title, onClick, look, shape) => button(name, onClick, { look, title, shape });
+    this.rejectButton = act(t.reject, t.rejectMeans, () => this.#decide("reject"), "primary", "close");
+    this.moveButton = act(t.move, t.moveMeans, () => this.#move(), "quiet", "user");
+    this.splitButton = act(t.split, t.splitMeans, () => this.#decide("split"), "quiet", "people");
+    this.coverButton = act(t.cover, t.cover, () => this.#setCover(), "quiet", "check");
+    this.bar = el(
+      "div",
+      { class: "bar", role: "region", "aria-label": t.facesTitle },
+      this.barText,
+      this.rejectButton,
+      this.moveButton,
+      this.splitButton,
+      this.coverButton,
+      iconButton("close", t.clearSelection, () => this.#clearByHand()),
+    );
+    this.bar.hidden = true;
     this.element = el(
       "section",
       { class: "view person" },
@@ -84,6 +87,32 @@ export class PersonPage {
       rootMargin: "800px",
     });
     this.observer.observe(this.more);
+    this.#unfollow = this.review.follow({
+      change: () => this.#drawHead(),
+      refused: ({ detail }) => detail.decision.faces && this.reload(),
+      undone: ({ detail }) => detail.faces && this.reload(),
+      settled: ({ detail }) => ["merge", "undo"].includes(detail.kind) && this.reload(),
+    });
+    this.#drawHead();
+    this.reload();
+  }
+
+  #unfollow;
+  /** @type {string | null} */
+  #cursor = null;
+  #loading = 0;
+  /** @type {string | null} */
+  #anchor = null;
+  /** @type {object | null} */
+  #invitation = null;
+  /** @type {Person | null} */
+  #drawn = null;
+  /** @type {object | null} */
+  #drawing = null;
+
+  get title() {
+    const person = this.review.person(this.id);
+    return person ? titleOf(person) : t.person("");
   }
 
   // ---------------------------------------------------------------- who it is
@@ -108,11 +137,14 @@ export class PersonPage {
     if (before?.status !== person.status) this.#drawActs(person);
   }
 
+  /** @param {Person} person */
   #drawActs(person) {
     const { status } = person;
     const isOpen = status === "pending" || status === "invited";
+    /** @param {string} name @param {string} means @param {() => unknown} onClick @param {Shape} shape */
     const act = (name, means, onClick, shape, look = "quiet") =>
       el("div", { class: "act" }, button(name, onClick, { look, shape }), el("small", {}, means));
+    /** @param {(review: Review, id: string) => ToldDraft} make */
     const decide = (make) => () => this.app.decide(make(this.review, this.id));
     const wasOpen = this.acts.querySelector("details")?.open ?? false;
     fill(
@@ -138,10 +170,12 @@ export class PersonPage {
     this.#drawInvitation(status);
   }
 
+  /** @param {Status} status */
   async #drawInvitation(status) {
     this.invited.textContent = "";
     if (status !== "invited") return;
-    const asked = (this.#invitation = {});
+    const asked = {};
+    this.#invitation = asked;
     try {
       const { state, mail, email } = await get(`/person/${this.id}/invitation`);
       if (asked !== this.#invitation) return;
@@ -214,8 +248,10 @@ export class PersonPage {
   }
 
   #turn = 0;
+  /** @type {Map<string, HTMLElement>} */
   #tiles = new Map();
 
+  /** @param {string} view */
   #setView(view) {
     this.view = view;
     sessionStorage.setItem(VIEW, view);
@@ -224,8 +260,9 @@ export class PersonPage {
   }
 
   async #drawFaces() {
-    const drawing = (this.drawing = {});
-    for (const chip of this.views.children) chip.setAttribute("aria-pressed", String(chip.dataset.view === this.view));
+    const drawing = {};
+    this.#drawing = drawing;
+    for (const chip of this.views.children) chip.setAttribute("aria-pressed", String(chip.getAttribute("data-view") === this.view));
     this.list.classList.toggle("as-photos", this.view === "photos");
     const wanted = new Set(this.faces.map((face) => face.id));
     for (const id of this.selection) if (!wanted.has(id)) this.selection.delete(id);
@@ -247,7 +284,7 @@ export class PersonPage {
       if (made === AT_ONCE) {
         made = 0;
         await breathe();
-        if (drawing !== this.drawing) return;
+        if (drawing !== this.#drawing) return;
       }
     }
     if (this.faces.length === 0) this.#drawEmpty();
@@ -255,6 +292,10 @@ export class PersonPage {
     this.#drawBar();
   }
 
+  /**
+   * @param {Face} face
+   * @param {number} index
+   */
   #makeTile(face, index) {
     const shown =
       this.view === "photos" ? framedPhoto(face, { ratio: 4 / 3 }) : picture(face.thumbnail_url, { eager: index < 12 });
@@ -276,13 +317,15 @@ export class PersonPage {
 
   // ---------------------------------------------------------------- selecting
 
+  /** @param {MouseEvent} event */
   #click(event) {
-    const tile = event.target.closest(".tile");
-    if (!tile) return;
-    const index = this.faces.findIndex((face) => face.id === tile.dataset.id);
-    if (event.target.matches("input")) {
-      this.#select(index, event.target.checked, event.shiftKey);
-    } else if (event.target.closest(".see")) {
+    const target = targetOf(event);
+    const id = target?.closest(".tile")?.getAttribute("data-id");
+    const index = this.faces.findIndex((face) => face.id === id);
+    if (index < 0) return;
+    if (target instanceof HTMLInputElement) {
+      this.#select(index, target.checked, event.shiftKey);
+    } else if (target?.closest(".see")) {
       if (event.shiftKey) {
         event.preventDefault();
         this.#select(index, true, true);
@@ -290,7 +333,11 @@ export class PersonPage {
     }
   }
 
-  /** Select one face, or with shift everything from the one before to this one. */
+  /**
+   * Select one face, or with shift everything from the one before to this one.
+   * @param {number} index
+   * @param {boolean} on
+   */
   #select(index, on, isRange = false) {
     const from = this.faces.findIndex((face) => face.id === this.#anchor);
     const range = isRange && from >= 0 ? [Math.min(from, index), Math.max(from, index)] : [index, index];
@@ -313,25 +360,9 @@ export class PersonPage {
     this.#drawBar();
   }
 
-  #makeBar() {
-    this.barText = el("p", { role: "status" });
-    const act = (name, title, onClick, look, shape) => button(name, onClick, { look, title, shape });
-    this.rejectButton = act(t.reject, t.rejectMeans, () => this.#decide("reject"), "primary", "close");
-    this.moveButton = act(t.move, t.moveMeans, () => this.#move(), "quiet", "user");
-    this.splitButton = act(t.split, t.splitMeans, () => this.#decide("split"), "quiet", "people");
-    this.coverButton = act(t.cover, t.cover, () => this.#setCover(), "quiet", "check");
-    const bar = el(
-      "div",
-      { class: "bar", role: "region", "aria-label": t.facesTitle },
-      this.barText,
-      this.rejectButton,
-      this.moveButton,
-      this.splitButton,
-      this.coverButton,
-      iconButton("close", t.clearSelection, () => (this.clear(), this.heading.focus())),
-    );
-    bar.hidden = true;
-    return bar;
+  #clearByHand() {
+    this.clear();
+    this.heading.focus();
   }
 
   #drawBar() {
@@ -339,8 +370,9 @@ export class PersonPage {
     for (const [id, tile] of this.#tiles) {
       const on = this.selection.has(id);
       tile.classList.toggle("selected", on);
+      /** @type {HTMLInputElement | null} */
       const box = tile.querySelector(".pick input");
-      if (box.checked !== on) box.checked = on;
+      if (box && box.checked !== on) box.checked = on;
     }
     this.bar.hidden = count === 0;
     document.body.classList.toggle("has-bar", count > 0);
@@ -356,6 +388,7 @@ export class PersonPage {
     return faces;
   }
 
+  /** @param {string} kind */
   #decide(kind) {
     const faces = this.#take();
     if (faces.length === 0) return;
@@ -385,6 +418,7 @@ export class PersonPage {
     if (face) this.app.decide(decisions.cover(this.review, this.id, face));
   }
 
+  /** @param {string[]} faces */
   #drop(faces) {
     const gone = new Set(faces);
     this.faces = this.faces.filter((face) => !gone.has(face.id));
@@ -394,33 +428,35 @@ export class PersonPage {
 
   // ---------------------------------------------------------------- keyboard
 
+  /** @param {KeyboardEvent} event */
   #walk(event) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last" };
-    const step = steps[event.key];
-    const tiles = [...this.list.children];
-    const at = tiles.indexOf(event.target.closest(".tile"));
-    if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+    const target = targetOf(event);
+    const tile = target?.closest(".tile");
+    if (!tile || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key.toLowerCase() === "x" && this.app.letters) {
+      const at = [...this.list.children].indexOf(tile);
       this.#select(at, !this.selection.has(this.faces[at].id), event.shiftKey);
       event.preventDefault();
       event.stopPropagation();
       return;
     }
-    if (step === undefined) return;
-    const beyond = tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop);
-    const columns = beyond < 0 ? tiles.length : beyond;
-    const to = { up: at - columns, down: at + columns, first: 0, last: tiles.length - 1 }[step] ?? at + step;
-    if (to < 0 || to >= tiles.length) return;
+    const step = stepTo(event, this.list, ".tile");
+    if (!step) return;
     event.preventDefault();
-    const kind = event.target.matches("input") ? ".pick input" : ".see";
-    tiles[to].querySelector(kind).focus();
+    const { at, to, item } = step;
+    /** @type {HTMLElement | null} */
+    const same = item.querySelector(target?.matches("input") ? ".pick input" : ".see");
+    same?.focus();
     if (event.shiftKey) {
       if (this.#anchor === null) this.#select(at, true);
       this.#select(to, true, true);
     }
   }
 
-  /** A letter was typed; true when it meant something. */
+  /**
+   * A letter was typed; true when it meant something.
+   * @param {KeyboardEvent} event
+   */
   key(event) {
     if (isTyping(event.target)) return false;
     const key = event.key.toLowerCase();
@@ -440,7 +476,7 @@ export class PersonPage {
   enter() {}
 
   leave() {
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.removeEventListener(type, listener);
+    this.#unfollow();
     this.observer.disconnect();
     document.body.classList.remove("has-bar");
   }

@@ -4,10 +4,17 @@ import { el, fill, icon, iconButton } from "./dom.js";
 import { openDialog } from "./dialog.js";
 import { t } from "./words.js";
 
+/** @import { Box, Face } from "../types" */
+
+/** @param {number} part */
 const percent = (part) => `${(100 * part).toFixed(3)}%`;
 
-/** An image that tells by its looks when it cannot be shown. */
-export function picture(src, { size = 160, alt = "", eager = false, ...rest } = {}) {
+/**
+ * An image that tells by its looks when it cannot be shown.
+ * @param {string | null | undefined} src
+ * @param {{ size?: number, alt?: string, eager?: boolean }} [options]
+ */
+export function picture(src, { size = 160, alt = "", eager = false } = {}) {
   const img = el("img", {
     class: "picture",
     alt,
@@ -15,7 +22,6 @@ export function picture(src, { size = 160, alt = "", eager = false, ...rest } = 
     height: size,
     decoding: "async",
     loading: eager ? "eager" : "lazy",
-    ...rest,
   });
   img.addEventListener("error", () => img.classList.add("broken"));
   img.addEventListener("load", () => img.classList.remove("broken"));
@@ -24,6 +30,10 @@ export function picture(src, { size = 160, alt = "", eager = false, ...rest } = 
   return img;
 }
 
+/**
+ * @param {Pick<Face, "bbox" | "photo_url">} face
+ * @param {number} width
+ */
 export function photoUrl(face, width) {
   return `${face.photo_url}?width=${width}`;
 }
@@ -32,16 +42,26 @@ export function photoUrl(face, width) {
  * Which part of a photo (`width` x `height` pixels) a tile of `ratio` (width / height) shows: as much of the photo as
  * fills the tile, or, with `zoom`, a part that is that many face widths wide; the face as near its middle as can be.
  * All in parts of the photo.
+ * @param {Box} box
+ * @param {number} width
+ * @param {number} height
+ * @param {number} ratio
+ * @param {number | null} [zoom]
  */
 export function part(box, width, height, ratio, zoom = null) {
   const wide = Math.min(1, (ratio * height) / width); // the whole photo would be cut to this
   const w = zoom ? Math.min(wide, Math.max(box.w * zoom, (box.h * zoom * height * ratio) / width)) : wide;
   const h = (w * width) / ratio / height;
+  /** @param {number} place @param {number} size */
   const clamp = (place, size) => Math.min(Math.max(place, 0), 1 - size);
   return { x: clamp(box.x + box.w / 2 - w / 2, w), y: clamp(box.y + box.h / 2 - h / 2, h), w, h };
 }
 
-/** A tile that shows the photo around a face, and the frame of the face on it. */
+/**
+ * A tile that shows the photo around a face, and the frame of the face on it.
+ * @param {Pick<Face, "bbox" | "photo_url">} face
+ * @param {{ width?: number, ratio?: number, zoom?: number | null, alt?: string, eager?: boolean }} [options]
+ */
 export function framedPhoto(face, { width = 512, ratio = 1, zoom = null, alt = "", eager = false } = {}) {
   const frame = el("span", { class: "frame" });
   const img = picture(null, { size: width, alt, eager });
@@ -64,6 +84,10 @@ export function framedPhoto(face, { width = 512, ratio = 1, zoom = null, alt = "
   return el("span", { class: "framed-photo" }, img, frame);
 }
 
+/**
+ * @param {HTMLElement} frame
+ * @param {Box} box
+ */
 function put(frame, box) {
   frame.style.left = percent(box.x);
   frame.style.top = percent(box.y);
@@ -72,10 +96,16 @@ function put(frame, box) {
   frame.classList.add("placed");
 }
 
-/** The photos of `faces` one by one, large, from `index` on. */
+/**
+ * The photos of `faces` one by one, large, from `index` on.
+ * @param {Face[]} faces
+ * @param {number} index
+ * @param {{ onMove?: (index: number) => void }} [options]
+ */
 export function openViewer(faces, index, { onMove = () => {} } = {}) {
   const stage = el("div", { class: "stage" });
   const place = el("p", { class: "place", "aria-live": "polite" });
+  /** @param {number} by */
   const step = (by) => {
     index = (index + by + faces.length) % faces.length;
     show();
@@ -113,7 +143,10 @@ export function openViewer(faces, index, { onMove = () => {} } = {}) {
   return dialog;
 }
 
-/** What stands where somebody has no picture. */
+/**
+ * What stands where somebody has no picture.
+ * @param {string} name
+ */
 export function initials(name) {
   const letters = (name ?? "").split(/\s+/).filter(Boolean).slice(0, 2).map((word) => Array.from(word)[0].toUpperCase());
   return el("span", { class: "initials", "aria-hidden": "true" }, letters.length > 0 ? letters.join("") : icon("user"));

@@ -2,24 +2,25 @@
 
 import { get, listen, Refusal } from "./api.js";
 import { el, fill, write } from "./dom.js";
-import { t } from "./words.js";
+import { t, textFor } from "./words.js";
+
+/** @import { Emitter, Progress as State, ProgressEvents } from "../types" */
 
 const POLL = 4000;
 const STREAM_AGAIN = 1000;
 const LONGEST_WAIT = 15000;
 const POLLS_BEFORE_STREAM = 15;
 
-export class Progress extends EventTarget {
+const Target = /** @type {new () => Emitter<ProgressEvents>} */ (EventTarget);
+
+export class Progress extends Target {
+  /** @param {string} eventId */
   constructor(eventId) {
     super();
+    /** @type {`/event/${string}/progress`} */
     this.path = `/event/${eventId}/progress`;
+    /** @type {State | null} */
     this.state = null;
-    this.#build();
-  }
-
-  #stop = null;
-
-  #build() {
     this.text = el("p", { class: "progress-text" });
     this.found = el("p", { class: "progress-found" });
     this.bar = el("progress", { max: 1, value: 0 });
@@ -29,6 +30,9 @@ export class Progress extends EventTarget {
     this.element = el("div", { class: "progress" }, this.text, this.found, this.bar, this.failures, this.spoken);
     this.element.hidden = true;
   }
+
+  /** @type {AbortController | null} */
+  #stop = null;
 
   /** Follow until `stop`; a page that nobody looks at follows nothing. */
   start() {
@@ -42,6 +46,7 @@ export class Progress extends EventTarget {
     this.#stop = null;
   }
 
+  /** @param {AbortSignal} signal */
   async #follow(signal) {
     let wait = STREAM_AGAIN;
     let polls = 0;
@@ -52,7 +57,7 @@ export class Progress extends EventTarget {
           polls -= 1;
           await pause(POLL, signal);
         } else {
-          await listen(this.path, (state) => this.#take(state), signal);
+          await listen(this.path, (state) => this.#take(/** @type {State} */ (state)), signal);
           await pause(STREAM_AGAIN, signal);
         }
         wait = STREAM_AGAIN;
@@ -71,6 +76,7 @@ export class Progress extends EventTarget {
     }
   }
 
+  /** @param {State} state */
   #take(state) {
     const before = this.state;
     this.state = state;
@@ -96,6 +102,7 @@ export class Progress extends EventTarget {
   }
 
   draw() {
+    if (!this.state) return;
     const { photos, persons, clustering, failures } = this.state;
     const wasHidden = this.element.hidden;
     this.element.hidden = photos.total === 0;
@@ -114,13 +121,18 @@ export class Progress extends EventTarget {
     if (wasHidden || !isAnalysing) write(this.spoken, `${line}. ${t.found(persons.found, persons.identified)}`);
   }
 
+  /**
+   * @param {number} count
+   * @param {State["failures"]} failures
+   */
   #drawFailures(count, failures) {
     this.failures.hidden = count === 0;
     if (count === 0) return;
     const open = this.failures.open;
+    /** @type {Map<string, number>} */
     const byReason = new Map();
     for (const { code } of failures) {
-      const reason = t.failureReason[code] ?? t.failureReason.other;
+      const reason = textFor(t.failureReason, code) ?? t.failureReason.other;
       byReason.set(reason, (byReason.get(reason) ?? 0) + 1);
     }
     fill(
@@ -138,6 +150,11 @@ export class Progress extends EventTarget {
   }
 }
 
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 function pause(milliseconds, signal) {
   return new Promise((resume) => {
     const timer = setTimeout(resume, milliseconds);

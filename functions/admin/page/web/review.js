@@ -3,36 +3,60 @@
 
 import { get, getAll, newKey, post, Refusal } from "./api.js";
 
+/** @import { Bodies, Decision, DecisionAnswer, Draft, Emitter, Guest, Member, Person, Persons, PersonState, ReviewEvents } from "../types" */
+/** @import { ShownPerson, ToldDraft, Trouble } from "../types" */
+/** @import { Words } from "../../../../shared/languages/words" */
+
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 15000;
 
-/** One person as shown: the server's state, with `index`, their place in the list. */
+const Target = /** @type {new () => Emitter<ReviewEvents>} */ (EventTarget);
 
-export class Review extends EventTarget {
+export class Review extends Target {
+  /** @param {string} eventId */
   constructor(eventId) {
     super();
     this.eventId = eventId;
     this.order = "photos";
     this.loaded = false;
-    this.trouble = null; // "offline" or "busy" while decisions wait
-    this.last = []; // decisions of this page that can be undone, the newest last
-    this.#confirmed = new Map();
-    this.#queue = [];
-    this.#shown = new Map();
+    /** @type {Trouble} why decisions wait */
+    this.trouble = null;
+    /** @type {Decision[]} those of this page that can be undone, the newest last */
+    this.last = [];
     addEventListener("online", () => this.#wake());
   }
 
-  #confirmed;
-  #queue;
-  #shown;
+  /** @type {Persons} */
+  #confirmed = new Map();
+  /** @type {Decision[]} */
+  #queue = [];
+  /** @type {Persons} */
+  #shown = new Map();
   #pumping = false;
+  /** @type {(() => void) | null} */
   #wakeUp = null;
+  /** @type {Promise<void> | null} */
   #refreshing = null;
   #again = false;
 
+  /**
+   * Call `listeners` by the names of events. Returns what ends that.
+   * @param {{ [Name in keyof ReviewEvents]?: (event: ReviewEvents[Name]) => void }} listeners
+   */
+  follow(listeners) {
+    const all = /** @type {[keyof ReviewEvents, () => void][]} */ (Object.entries(listeners));
+    for (const [type, listener] of all) this.addEventListener(type, listener);
+    return () => {
+      for (const [type, listener] of all) this.removeEventListener(type, listener);
+    };
+  }
+
   // ---------------------------------------------------------------- reading
 
-  /** A person as shown, or undefined: also for one that was merged away. */
+  /**
+   * A person as shown, or undefined: also for one that was merged away.
+   * @param {string} id
+   */
   person(id) {
     return this.#shown.get(id);
   }
@@ -47,7 +71,10 @@ export class Review extends EventTarget {
     return this.#queue.length;
   }
 
-  /** Ask for all persons anew. The order that people have seen stays; new persons come last, unless `reorder`. */
+  /**
+   * Ask for all persons anew. The order that people have seen stays; new persons come last, unless `reorder`.
+   * @returns {Promise<void>}
+   */
   async refresh({ reorder = false } = {}) {
     if (this.#refreshing) {
       this.#again = true;
@@ -64,9 +91,15 @@ export class Review extends EventTarget {
     return undefined;
   }
 
+  /**
+   * @param {boolean} reorder
+   * @returns {Promise<void>}
+   */
   async #load(reorder) {
+    /** @type {`/event/${string}/face-persons?order=${string}`} */
     const path = `/event/${this.eventId}/face-persons?order=${this.order}`;
     const answered = this.answered;
+    /** @param {ShownPerson[]} items @param {boolean} more */
     const onPage = (items, more) => {
       // The first page is shown while the others are on their way.
       if (!this.loaded && more) this.#take(items, true);
@@ -81,15 +114,25 @@ export class Review extends EventTarget {
 
   answered = 0;
 
+  /**
+   * @param {ShownPerson[]} items
+   * @param {boolean} reorder
+   */
   #take(items, reorder) {
-    const found = new Map(items.map((person) => [person.id, person]));
-    const before = reorder ? [] : [...this.#confirmed.keys()].filter((id) => found.has(id));
-    this.#confirmed = new Map(before.map((id) => [id, found.get(id)]));
-    for (const [id, person] of found) this.#confirmed.set(id, person);
+    const found = new Map(items.filter(isNotMerged).map((person) => [person.id, person]));
+    const before = reorder ? [] : [...this.#confirmed.keys()];
+    this.#confirmed = new Map();
+    for (const id of [...before, ...found.keys()]) {
+      const person = found.get(id);
+      if (person) this.#confirmed.set(id, person);
+    }
     this.#changed();
   }
 
-  /** Ask for one person anew; one that is gone leaves the list. */
+  /**
+   * Ask for one person anew; one that is gone leaves the list.
+   * @param {string} id
+   */
   async refreshPerson(id) {
     try {
       this.#put(await get(`/person/${id}`));
@@ -100,21 +143,25 @@ export class Review extends EventTarget {
     this.#changed();
   }
 
-  #put(person, after = null) {
-    if (person.status === "merged" || person.face_count === 0) {
+  /**
+   * @param {PersonState} answered
+   * @param {string | null} [after]
+   */
+  #put(answered, after = null) {
+    // The answer of a decision has no address of the cover's picture.
+    const person = { ...answered, cover_url: answered.cover_face_id && `/face/${answered.cover_face_id}/thumbnail` };
+    if (!isNotMerged(person) || person.face_count === 0) {
       this.#confirmed.delete(person.id);
       return;
     }
-    // The answer of a decision has no address of the cover's picture.
-    const cover_url = person.cover_face_id && `/face/${person.cover_face_id}/thumbnail`;
     if (this.#confirmed.has(person.id) || after === null) {
-      this.#confirmed.set(person.id, { ...person, cover_url });
+      this.#confirmed.set(person.id, person);
       return;
     }
     // A new person stands beside the one that it came out of.
     const entries = [...this.#confirmed];
     const place = entries.findIndex(([id]) => id === after);
-    entries.splice(place + 1, 0, [person.id, { ...person, cover_url }]);
+    entries.splice(place + 1, 0, [person.id, person]);
     this.#confirmed = new Map(entries);
   }
 
@@ -134,14 +181,20 @@ export class Review extends EventTarget {
    * `show(persons)` changes the map of persons as the decision will; `about` is the person it is about, `alsoChanges`
    * other persons that the answer will not hold; `told` makes what people are told. Returns the decision, whose `done`
    * is a promise of the answer.
+   * @param {Draft} draft
+   * @returns {Decision}
    */
   decide({ show = () => {}, about = null, undoable = true, ...rest }) {
-    const decision = { ...rest, show, about, undoable, key: newKey(), sent: false };
-    decision.before = new Map(this.#shown);
-    decision.done = new Promise((resolve, reject) => {
-      decision.resolve = resolve;
-      decision.reject = reject;
+    /** @type {(answer: DecisionAnswer) => void} */
+    let resolve = () => {};
+    /** @type {(error: unknown) => void} */
+    let reject = () => {};
+    /** @type {Promise<DecisionAnswer>} */
+    const done = new Promise((...both) => {
+      [resolve, reject] = both;
     });
+    const before = new Map(this.#shown);
+    const decision = { ...rest, show, about, undoable, key: newKey(), sent: false, before, done, resolve, reject };
     decision.done.catch(() => {}); // told by the event below
     this.#queue.push(decision);
     if (undoable) this.last.push(decision);
@@ -151,7 +204,10 @@ export class Review extends EventTarget {
     return decision;
   }
 
-  /** The person's version that the server confirmed last: the one that a decision is about when it is sent. */
+  /**
+   * The person's version that the server confirmed last: the one that a decision is about when it is sent.
+   * @param {string} id
+   */
   version(id) {
     return this.#confirmed.get(id)?.version;
   }
@@ -166,7 +222,7 @@ export class Review extends EventTarget {
       try {
         // The body is made once: the same key always comes with the same request.
         decision.request ??= decision.body();
-        const answer = await post(decision.path(), decision.request, decision.key);
+        const answer = /** @type {DecisionAnswer} */ (await post(decision.path(), decision.request, decision.key));
         this.#settle(decision, answer);
         wait = FIRST_WAIT;
         await this.#catchUp(decision);
@@ -184,7 +240,10 @@ export class Review extends EventTarget {
     this.#setTrouble(null);
   }
 
-  /** What a decision changed that its answer does not tell: the next decision is about the newest versions. */
+  /**
+   * What a decision changed that its answer does not tell: the next decision is about the newest versions.
+   * @param {Decision} decision
+   */
   async #catchUp(decision) {
     try {
       if (decision.kind === "undo") await this.refresh();
@@ -194,6 +253,10 @@ export class Review extends EventTarget {
     }
   }
 
+  /**
+   * @param {Decision} decision
+   * @param {DecisionAnswer} answer
+   */
   #settle(decision, answer) {
     this.#queue.shift();
     this.answered += 1;
@@ -209,6 +272,10 @@ export class Review extends EventTarget {
     this.#tell("settled", decision);
   }
 
+  /**
+   * @param {Decision} decision
+   * @param {unknown} error
+   */
   #refuse(decision, error) {
     this.#queue = this.#queue.filter((other) => other !== decision && other.undoes !== decision);
     this.answered += 1;
@@ -220,13 +287,18 @@ export class Review extends EventTarget {
     this.#changed();
     decision.reject(error);
     this.dispatchEvent(new CustomEvent("refused", { detail: { decision, error } }));
-    if (error.status === 404) this.refresh().catch(() => {});
+    if (error instanceof Refusal && error.status === 404) this.refresh().catch(() => {});
   }
 
+  /**
+   * @param {keyof ReviewEvents & string} type
+   * @param {Decision} decision
+   */
   #tell(type, decision) {
     this.dispatchEvent(new CustomEvent(type, { detail: decision }));
   }
 
+  /** @param {Trouble} trouble */
   #setTrouble(trouble) {
     if (this.trouble === trouble) return;
     const before = this.trouble;
@@ -234,14 +306,17 @@ export class Review extends EventTarget {
     this.dispatchEvent(new CustomEvent("trouble", { detail: { trouble, before } }));
   }
 
+  /** @param {number} milliseconds */
   #pause(milliseconds) {
-    return new Promise((resume) => {
+    /** @type {Promise<void>} */
+    const paused = new Promise((resume) => {
       const timer = setTimeout(resume, milliseconds);
       this.#wakeUp = () => {
         clearTimeout(timer);
         resume();
       };
     });
+    return paused;
   }
 
   #wake() {
@@ -263,7 +338,10 @@ export class Review extends EventTarget {
     return true;
   }
 
-  /** Take a decision of this page back. One that was never sent was never taken. */
+  /**
+   * Take a decision of this page back. One that was never sent was never taken.
+   * @param {Decision} decision
+   */
   undo(decision) {
     this.last = this.last.filter((other) => other !== decision);
     if (!decision.sent) {
@@ -278,10 +356,13 @@ export class Review extends EventTarget {
     const affected = this.#affected(decision, touched);
     const undo = this.decide({
       kind: "undo",
-      path: () => `/decisions/${decision.answer.decision_id}/undo`,
+      path: () => `/decisions/${decision.answer?.decision_id}/undo`,
       body: () => ({}),
       show: (persons) => {
-        for (const [id, person] of affected) person ? persons.set(id, person) : persons.delete(id);
+        for (const [id, person] of affected) {
+          if (person) persons.set(id, person);
+          else persons.delete(id);
+        }
       },
       undoable: false,
       undoes: decision,
@@ -289,16 +370,25 @@ export class Review extends EventTarget {
     return undo.done.then(() => this.#tell("undone", decision)).catch(() => {});
   }
 
+  /**
+   * @param {Decision} decision
+   * @param {string[]} ids
+   */
   #affected(decision, ids) {
     const after = new Map(decision.before);
     decision.show(after);
-    const changed = new Map(ids.filter((id) => after.get(id) !== decision.before.get(id)).map((id) => [id, decision.before.get(id)]));
+    /** @type {Map<string, Person | undefined>} */
+    const changed = new Map();
+    for (const id of ids) if (after.get(id) !== decision.before.get(id)) changed.set(id, decision.before.get(id));
     const made = decision.answer?.made?.id;
     if (made) changed.set(made, undefined);
     return changed;
   }
 
-  /** Undo a decision of the history. */
+  /**
+   * Undo a decision of the history.
+   * @param {string} id
+   */
   undoById(id) {
     this.last = this.last.filter((decision) => decision.answer?.decision_id !== id);
     const undo = this.decide({ kind: "undo", path: () => `/decisions/${id}/undo`, body: () => ({}), undoable: false });
@@ -308,43 +398,64 @@ export class Review extends EventTarget {
 
 // ---------------------------------------------------------------- the decisions
 
-const change = (id, changes) => (persons) => {
+/**
+ * @param {string} id
+ * @param {Partial<Person>} changes
+ */
+const change = (id, changes) => (/** @type {Persons} */ persons) => {
   const person = persons.get(id);
   if (person) persons.set(id, { ...person, ...changes });
 };
 
-/** Who a person is. */
+/**
+ * Who a person is.
+ * @param {Review} review
+ * @param {string} id
+ * @param {Pick<Member, "id" | "display_name" | "email">} user
+ * @returns {ToldDraft}
+ */
 export function link(review, id, user, { again = false } = {}) {
   return {
     kind: "link",
     about: id,
     path: () => `/person/${id}/link-user`,
-    body: () => ({ user_id: user.id, version: review.version(id), ...(again && { again }) }),
+    body: () => /** @satisfies {Bodies["LinkUser"]} */ ({ user_id: user.id, version: review.version(id), ...(again && { again }) }),
     show: change(id, { status: "linked", linked_user: { id: user.id, display_name: user.display_name } }),
     told: (t) => t.told.link(user.display_name || user.email || t.nameless),
     user,
   };
 }
 
-/** Nobody known again: the name, or the invitation, is taken off. */
+/**
+ * Nobody known again: the name, or the invitation, is taken off.
+ * @param {Review} review
+ * @param {string} id
+ * @returns {ToldDraft}
+ */
 export function unlink(review, id) {
   const withdraws = review.person(id)?.status === "invited";
   return {
     kind: "unlink",
     about: id,
     path: () => `/person/${id}/unlink`,
-    body: () => ({ version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OnPerson"]} */ ({ version: review.version(id) }),
     show: change(id, { status: "pending", linked_user: null, invitation_email: null }),
     told: (t) => (withdraws ? t.told.withdraw() : t.told.unlink()),
   };
 }
 
+/**
+ * @param {Review} review
+ * @param {string} id
+ * @param {Guest} guest
+ * @returns {ToldDraft}
+ */
 export function invite(review, id, { email, message, language, again = false }) {
   return {
     kind: "invite",
     about: id,
     path: () => `/person/${id}/invite`,
-    body: () => ({
+    body: () => /** @satisfies {Bodies["InviteGuest"]} */ ({
       email,
       message: message || null,
       language,
@@ -357,37 +468,53 @@ export function invite(review, id, { email, message, language, again = false }) 
   };
 }
 
+/**
+ * @param {Review} review
+ * @param {string} id
+ * @returns {ToldDraft}
+ */
 export function ignore(review, id) {
   return {
     kind: "ignore",
     about: id,
     path: () => `/person/${id}/ignore`,
-    body: () => ({ version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OnPerson"]} */ ({ version: review.version(id) }),
     show: change(id, { status: "ignored", invitation_email: null }),
     told: (t) => t.told.ignore(),
   };
 }
 
+/**
+ * @param {Review} review
+ * @param {string} id
+ * @returns {ToldDraft}
+ */
 export function restore(review, id) {
   return {
     kind: "restore",
     about: id,
     path: () => `/person/${id}/restore`,
-    body: () => ({ version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OnPerson"]} */ ({ version: review.version(id) }),
     show: change(id, { status: "pending" }),
     told: (t) => t.told.restore(),
   };
 }
 
-/** Several persons are one: `others` become `into`. */
+/**
+ * Several persons are one: `others` become `into`.
+ * @param {Review} review
+ * @param {string} into
+ * @param {string[]} others
+ * @returns {ToldDraft}
+ */
 export function merge(review, into, others) {
   return {
     kind: "merge",
     about: into,
     path: () => `/person/${into}/merge`,
-    body: () => ({ from: others, version: review.version(into) }),
+    body: () => /** @satisfies {Bodies["Merge"]} */ ({ from: others, version: review.version(into) }),
     show: (persons) => {
-      const all = [into, ...others].map((id) => persons.get(id)).filter(Boolean);
+      const all = [into, ...others].map((id) => persons.get(id)).filter((person) => person !== undefined);
       const survivor = persons.get(into);
       if (!survivor) return;
       const named = all.find((person) => person.status === "linked") ?? all.find((person) => person.status === "invited");
@@ -407,8 +534,12 @@ export function merge(review, into, others) {
   };
 }
 
+/**
+ * @param {string} id
+ * @param {number} count
+ */
 function without(id, count) {
-  return (persons) => {
+  return (/** @type {Persons} */ persons) => {
     const person = persons.get(id);
     if (!person) return;
     const left = person.face_count - count;
@@ -417,27 +548,41 @@ function without(id, count) {
   };
 }
 
-/** Some faces of a person are somebody new. */
+/**
+ * Some faces of a person are somebody new.
+ * @param {Review} review
+ * @param {string} id
+ * @param {string[]} faces
+ * @returns {ToldDraft}
+ */
 export function split(review, id, faces) {
   return {
     kind: "split",
     about: id,
     path: () => `/person/${id}/split`,
-    body: () => ({ face_ids: faces, version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["SomeFaces"]} */ ({ face_ids: faces, version: review.version(id) }),
     show: without(id, faces.length),
     told: (t) => t.told.split(faces.length),
     faces,
   };
 }
 
-/** Some faces of `from` (null: of nobody) are `to` (null: somebody new). */
+/**
+ * Some faces of `from` (null: of nobody) are `to` (null: somebody new).
+ * @param {Review} review
+ * @param {string[]} faces
+ * @param {string | null} from
+ * @param {string | null} to
+ * @param {{ told?: (words: Words) => string }} [options]
+ * @returns {ToldDraft}
+ */
 export function move(review, faces, from, to, { told } = {}) {
   const take = from ? without(from, faces.length) : () => {};
   return {
     kind: "move",
     about: from ?? to,
     path: () => `/face/${faces[0]}/move`,
-    body: () => ({ person_id: to, face_ids: faces.slice(1), ...(to && { version: review.version(to) }) }),
+    body: () => /** @satisfies {Bodies["MoveFace"]} */ ({ person_id: to, face_ids: faces.slice(1), ...(to && { version: review.version(to) }) }),
     show: (persons) => {
       take(persons);
       const target = to && persons.get(to);
@@ -448,49 +593,82 @@ export function move(review, faces, from, to, { told } = {}) {
   };
 }
 
-/** Some faces are not this person's; `isTheirs`: they are in it now, not only suggested. */
+/**
+ * Some faces are not this person's; `isTheirs`: they are in it now, not only suggested.
+ * @param {Review} review
+ * @param {string[]} faces
+ * @param {string} id
+ * @param {{ isTheirs?: boolean, told?: (words: Words) => string }} [options]
+ * @returns {ToldDraft}
+ */
 export function reject(review, faces, id, { isTheirs = true, told } = {}) {
   return {
     kind: "reject",
     about: id,
     path: () => `/face/${faces[0]}/reject`,
-    body: () => ({ person_id: id, face_ids: faces.slice(1), version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["RejectFace"]} */ ({ person_id: id, face_ids: faces.slice(1), version: review.version(id) }),
     show: isTheirs ? without(id, faces.length) : () => {},
     told: told ?? ((t) => t.told.reject(faces.length)),
     faces,
   };
 }
 
+/**
+ * @param {Review} review
+ * @param {string} id
+ * @param {string} face
+ * @returns {ToldDraft}
+ */
 export function cover(review, id, face) {
   return {
     kind: "cover",
     about: id,
     path: () => `/person/${id}/cover`,
-    body: () => ({ face_id: face, version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OneFace"]} */ ({ face_id: face, version: review.version(id) }),
     show: change(id, { cover_face_id: face, cover_url: `/face/${face}/thumbnail` }),
     told: (t) => t.told.cover(),
   };
 }
 
-/** A person is one, not two: not asked again. */
+/**
+ * A person is one, not two: not asked again.
+ * @param {Review} review
+ * @param {string} id
+ * @returns {ToldDraft}
+ */
 export function onePerson(review, id) {
   return {
     kind: "one_person",
     about: id,
     path: () => `/person/${id}/one-person`,
-    body: () => ({ version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OnPerson"]} */ ({ version: review.version(id) }),
     told: (t) => t.told.onePerson(),
   };
 }
 
-/** Two persons are not one, however alike. */
+/**
+ * Two persons are not one, however alike.
+ * @param {Review} review
+ * @param {string} id
+ * @param {string} other
+ * @returns {ToldDraft}
+ */
 export function distinct(review, id, other) {
   return {
     kind: "distinct",
     about: id,
     path: () => `/person/${id}/distinct`,
-    body: () => ({ person_id: other, version: review.version(id) }),
+    body: () => /** @satisfies {Bodies["OtherPerson"]} */ ({ person_id: other, version: review.version(id) }),
     told: (t) => t.told.no(),
     alsoChanges: [other],
   };
+}
+
+/**
+ * Whether a person is one that lists show.
+ * @param {ShownPerson} person
+ * @returns {person is Person}
+ */
+function isNotMerged(person) {
+  return person.status !== "merged";
 }

@@ -4,6 +4,7 @@ const KEY = "trombi.token";
 const CHANNEL = "trombi.session";
 const PATIENCE = 250;
 
+/** @type {string | null} */
 let token = null;
 
 /** Keep the token of the address, if it brings one. */
@@ -17,11 +18,15 @@ function takeFromAddress() {
   return true;
 }
 
-/** The token of another tab of this site: "open in a new tab" stays signed in. */
+/**
+ * The token of another tab of this site: "open in a new tab" stays signed in.
+ * @returns {Promise<string | null>}
+ */
 function askOtherTabs() {
   if (!("BroadcastChannel" in globalThis)) return Promise.resolve(null);
   const channel = new BroadcastChannel(CHANNEL);
   return new Promise((answer) => {
+    /** @param {string | null} found */
     const end = (found) => {
       channel.close();
       answer(found);
@@ -44,7 +49,10 @@ function answerOtherTabs() {
   };
 }
 
-/** Find the token; `onNew` is called when a later address brings another. */
+/**
+ * Find the token; `onNew` is called when a later address brings another.
+ * @param {() => void} onNew
+ */
 export async function signIn(onNew) {
   if (!takeFromAddress()) token = sessionStorage.getItem(KEY) ?? (await askOtherTabs());
   if (token) sessionStorage.setItem(KEY, token);
@@ -61,14 +69,18 @@ export function signOut() {
   sessionStorage.removeItem(KEY);
 }
 
+/** @returns {Record<string, string>} */
 export function bearer() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** The signed-in user's id, as the token says it: for words like "you"; nothing is decided by it. */
+/**
+ * The signed-in user's id, as the token says it: for words like "you"; nothing is decided by it.
+ * @returns {string | null}
+ */
 export function userId() {
   try {
-    return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub ?? null;
+    return JSON.parse(atob((token ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub ?? null;
   } catch {
     return null;
   }

@@ -7,36 +7,40 @@ import { framedPhoto, picture } from "./photo.js";
 import * as decisions from "./review.js";
 import { t } from "./words.js";
 
+/** @import { Face, Question, ShownPerson, ToldDraft } from "../types" */
+/** @import { App } from "./app.js" */
+
 const FACES = 4;
 
 export class Suggestions {
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.review = app.review;
+    /** @type {Question[]} */
     this.questions = [];
+    /** @type {Question[]} */
     this.skipped = [];
-    this.#build();
-    this.#follow = {
-      undone: ({ detail }) => this.#ask(detail.question),
-      refused: ({ detail }) => this.#ask(detail.decision.question),
-      change: () => this.#drawIfGone(),
-    };
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.addEventListener(type, listener);
-    this.reload();
-  }
-
-  #follow;
-  #faces = new Map();
-
-  get title() {
-    return t.suggestionsTitle;
-  }
-
-  #build() {
+    /** @type {Question | null} the one that is shown */
+    this.question = null;
     this.heading = el("h1", { tabIndex: -1 }, t.suggestionsTitle);
     this.place = el("p", { class: "quiet-text", role: "status" });
     this.stage = el("div", { class: "question" });
     this.element = el("section", { class: "view suggestions" }, el("div", { class: "lead" }, this.heading, this.place), this.stage);
+    this.#unfollow = this.review.follow({
+      undone: ({ detail }) => this.#ask(detail.question),
+      refused: ({ detail }) => this.#ask(detail.decision.question),
+      change: () => this.#drawIfGone(),
+    });
+    this.reload();
+  }
+
+  #unfollow;
+  /** @type {Map<string, Promise<Face[]>>} */
+  #faces = new Map();
+
+  get title() {
+    return t.suggestionsTitle;
   }
 
   async reload() {
@@ -52,11 +56,13 @@ export class Suggestions {
     }
   }
 
-  /** Questions about persons who are not there any more ask nothing. */
+  /**
+   * Questions about persons who are not there any more ask nothing.
+   * @param {Question} question
+   */
   #stillOpen(question) {
     if (!this.review.loaded) return true;
-    if (question.person) return this.review.person(question.person.id) !== undefined;
-    return question.persons.every((person) => this.review.person(person.id) !== undefined);
+    return personsOf(question).every((person) => this.review.person(person.id) !== undefined);
   }
 
   #draw({ focus = false } = {}) {
@@ -80,35 +86,48 @@ export class Suggestions {
     this.place.textContent = t.questionPlace(this.questions.length);
     const isFace = question.kind === "face";
     const isSplit = question.kind === "split";
-    const persons = (question.person ? [question.person] : question.persons).map((person) => this.review.person(person.id) ?? person);
-    const words = {
-      face: () => [t.sameFace(nameOf(persons[0])), t.sameFaceText],
-      merge: () => [t.samePerson, t.samePersonText],
-      split: () => [t.oneOrTwo(nameOf(persons[0])), t.oneOrTwoText(persons[0].face_count, question.face_ids.length)],
-    }[question.kind]();
-    const title = el("h2", { tabIndex: -1 }, words[0]);
-    const sides = {
-      face: () => [this.#candidate(question.face), this.#side(persons[0])],
-      merge: () => persons.map((person) => this.#side(person)),
-      split: () => question.faces.map((face, index) => this.#candidate(face, t.half(index + 1))),
-    }[question.kind]();
+    const persons = personsOf(question).map((person) => this.review.person(person.id) ?? person);
+    const [heading, text] = this.#words(question, persons);
+    const title = el("h2", { tabIndex: -1 }, heading);
     fill(
       this.stage,
       title,
-      el("p", { class: "quiet-text" }, words[1]),
-      el("div", { class: "sides" }, sides),
+      el("p", { class: "quiet-text" }, text),
+      el("div", { class: "sides" }, this.#sides(question, persons)),
       isSplit && el("a", { class: "button quiet", href: `#/person/${persons[0].id}` }, t.allFaces),
       el(
         "div",
         { class: "answers" },
-        button(isSplit ? t.onePerson : t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.language === "fr" ? "o" : "y" }),
+        button(isSplit ? t.onePerson : t.yes, () => this.#answer("yes"), { look: "primary large", shape: "check", "aria-keyshortcuts": t.yesKey }),
         button(isSplit ? t.twoPeople : t.no, () => this.#answer("no"), { look: "outline large", shape: isSplit ? "people" : "close", "aria-keyshortcuts": "n" }),
         button(t.later, () => this.#answer("later"), { look: "quiet large", shape: "next", "aria-keyshortcuts": "j" }),
         isFace && button(t.someoneElse, () => this.#answer("new"), { look: "quiet" }),
       ),
     );
     if (focus) title.focus();
-    for (const next of this.questions.slice(1, 2)) this.#facesOf((next.person ?? next.persons[0]).id);
+    for (const next of this.questions.slice(1, 2)) this.#facesOf(personsOf(next)[0].id);
+  }
+
+  /**
+   * What is asked, and a sentence about it.
+   * @param {Question} question
+   * @param {ShownPerson[]} persons
+   */
+  #words(question, [person]) {
+    if (question.kind === "merge") return [t.samePerson, t.samePersonText];
+    if (question.kind === "face") return [t.sameFace(nameOf(person)), t.sameFaceText];
+    return [t.oneOrTwo(nameOf(person)), t.oneOrTwoText(person.face_count, question.face_ids.length)];
+  }
+
+  /**
+   * What is to be compared.
+   * @param {Question} question
+   * @param {ShownPerson[]} persons
+   */
+  #sides(question, persons) {
+    if (question.kind === "merge") return persons.map((person) => this.#side(person));
+    if (question.kind === "face") return [this.#candidate(question.face), this.#side(persons[0])];
+    return question.faces.map((face, index) => this.#candidate(face, t.half(index + 1)));
   }
 
   /** What somebody else decided took the question that is shown away. */
@@ -116,6 +135,10 @@ export class Suggestions {
     if (this.question && !this.#stillOpen(this.question)) this.#draw();
   }
 
+  /**
+   * @param {Face} face
+   * @param {string} [name]
+   */
   #candidate(face, name = t.candidate) {
     return el(
       "figure",
@@ -126,6 +149,7 @@ export class Suggestions {
     );
   }
 
+  /** @param {ShownPerson} person */
   #side(person) {
     const faces = el("div", { class: "mini-faces large" });
     this.#facesOf(person.id).then((items) =>
@@ -143,14 +167,17 @@ export class Suggestions {
     );
   }
 
+  /** @param {string} id */
   #facesOf(id) {
-    if (!this.#faces.has(id)) {
-      const asked = get(`/person/${id}/faces?limit=${FACES + 1}`).then(({ items }) => items, () => []);
+    let asked = this.#faces.get(id);
+    if (!asked) {
+      asked = get(`/person/${id}/faces?limit=${FACES + 1}`).then(({ items }) => items, () => []);
       this.#faces.set(id, asked);
     }
-    return this.#faces.get(id);
+    return asked;
   }
 
+  /** @param {string} said */
   #answer(said) {
     const question = this.questions.shift();
     if (!question) return;
@@ -160,22 +187,32 @@ export class Suggestions {
     this.#draw({ focus: true });
   }
 
+  /**
+   * @param {Question} question
+   * @param {string} said
+   * @returns {ToldDraft}
+   */
   #decision(question, said) {
     const { review } = this;
     if (question.kind === "merge") {
       const persons = question.persons.map((person) => review.person(person.id) ?? person);
       const stays = strongest(persons).id;
-      const other = persons.find((person) => person.id !== stays).id;
-      return said === "yes" ? { ...decisions.merge(review, stays, [other]), told: (words) => words.told.yes() } : decisions.distinct(review, stays, other);
+      const [other] = persons.map((person) => person.id).filter((id) => id !== stays);
+      if (said !== "yes") return decisions.distinct(review, stays, other);
+      return { ...decisions.merge(review, stays, [other]), told: (words) => words.told.yes() };
     }
-    const { face, person } = question;
+    const { person } = question;
     if (question.kind === "split") return said === "yes" ? decisions.onePerson(review, person.id) : decisions.split(review, person.id, question.face_ids);
+    const { face } = question;
     if (said === "no") return decisions.reject(review, [face.id], person.id, { isTheirs: false, told: (words) => words.told.no() });
     const to = said === "yes" ? person.id : null;
     return decisions.move(review, [face.id], face.person_id, to, { told: (words) => (to ? words.told.yes() : words.told.split(1)) });
   }
 
-  /** A question comes back: its answer was taken back, or refused. */
+  /**
+   * A question comes back: its answer was taken back, or refused.
+   * @param {Question | undefined} question
+   */
   #ask(question) {
     if (!question) return;
     this.questions.unshift(question);
@@ -183,10 +220,11 @@ export class Suggestions {
     this.#draw();
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     if (isTyping(event.target) || !this.question) return false;
     const key = event.key.toLowerCase();
-    const said = { [t.language === "fr" ? "o" : "y"]: "yes", n: "no", j: "later", arrowright: "later" }[key];
+    const said = { [t.yesKey]: "yes", n: "no", j: "later", arrowright: "later" }[key];
     if (!said) return false;
     this.#answer(said);
     return true;
@@ -195,6 +233,15 @@ export class Suggestions {
   enter() {}
 
   leave() {
-    for (const [type, listener] of Object.entries(this.#follow)) this.review.removeEventListener(type, listener);
+    this.#unfollow();
   }
+}
+
+/**
+ * Whom a question is about.
+ * @param {Question} question
+ * @returns {ShownPerson[]}
+ */
+function personsOf(question) {
+  return question.kind === "merge" ? question.persons : [question.person];
 }

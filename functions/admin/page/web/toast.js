@@ -19,13 +19,20 @@ export class Toasts {
     this.element.setAttribute("aria-label", t.history);
   }
 
-  /** Say something to screen readers alone. */
+  /**
+   * Say something to screen readers alone.
+   * @param {string} text
+   */
   announce(text) {
     // The same words twice are news too.
     this.polite.textContent = this.polite.textContent === text ? `${text}\u00a0` : text;
   }
 
-  /** Show `text`; `undo` makes a button of it. */
+  /**
+   * Show `text`; `undo` makes a button of it.
+   * @param {string} text
+   * @param {{ undo?: (() => unknown) | null, wrong?: boolean }} [options]
+   */
   tell(text, { undo = null, wrong = false } = {}) {
     this.#rename();
     clearTimeout(this.#timer);
@@ -33,7 +40,7 @@ export class Toasts {
       "div",
       { class: `toast ${wrong ? "wrong" : ""}` },
       el("p", {}, text),
-      undo && button(t.undo, () => (this.hide(), undo()), { look: "on-dark", shape: "undo" }),
+      undo && button(t.undo, () => this.#undo(undo), { look: "on-dark", shape: "undo" }),
       iconButton("close", t.close, () => this.hide()),
     );
     fill(this.element, toast);
@@ -42,12 +49,19 @@ export class Toasts {
     this.#wait(toast);
   }
 
+  /** @param {HTMLElement} toast */
   #wait(toast) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (toast.matches(":hover") || toast.contains(document.activeElement)) this.#wait(toast);
       else this.hide();
     }, SECONDS * 1000);
+  }
+
+  /** @param {() => unknown} undo */
+  #undo(undo) {
+    this.hide();
+    undo();
   }
 
   hide() {
