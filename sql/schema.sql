@@ -355,15 +355,23 @@ CREATE FUNCTION public.trombi_best_cover(of_person uuid) RETURNS uuid
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    SELECT id FROM faces WHERE face_person_id = of_person
-    ORDER BY thumbnail_object IS NULL,
-        quality_score::float8
-            * CASE WHEN yaw IS NULL THEN 0.5 WHEN abs(yaw) < 90 THEN cos(radians(yaw::float8)) ELSE 0 END
-            * CASE WHEN pitch IS NULL THEN 0.5 WHEN abs(pitch) < 90 THEN cos(radians(pitch::float8)) ELSE 0 END
-            * CASE WHEN sharpness IS NULL THEN 0.5 ELSE sharpness::float8 / (sharpness::float8 + 100) END
-            * least(1, size_px / 112.0::float8) DESC,
-        id
-    LIMIT 1
+    SELECT face_id FROM trombi_best_faces(of_person) LIMIT 1
+$$;
+
+
+--
+-- Name: trombi_best_faces(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_best_faces(of_person uuid) RETURNS TABLE(face_id uuid, thumbnail_object text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    SELECT faces.id, faces.thumbnail_object
+    FROM faces JOIN face_persons AS person ON person.id = faces.face_person_id AND person.event_id = faces.event_id
+    WHERE person.id = of_person
+    ORDER BY faces.thumbnail_object IS NULL, (faces.id = person.representative_face_id) IS TRUE DESC,
+        trombi_cover_score(quality_score, sharpness, yaw, pitch, size_px) DESC, faces.id
 $$;
 
 
@@ -382,6 +390,15 @@ CREATE FUNCTION public.trombi_concerns(of_user uuid, of_event uuid) RETURNS bool
         OR EXISTS (SELECT FROM invitations JOIN users ON trombi_address(users.email) = invitations.email
             WHERE invitations.event_id = of_event AND users.id = of_user)
 $$;
+
+
+--
+-- Name: trombi_cover_score(real, real, real, real, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.trombi_cover_score(quality real, sharpness real, yaw real, pitch real, size_px integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((((quality)::double precision * CASE WHEN (yaw IS NULL) THEN (0.5)::double precision WHEN (abs(yaw) < (90)::double precision) THEN cos(radians((yaw)::double precision)) ELSE (0)::double precision END) * CASE WHEN (pitch IS NULL) THEN (0.5)::double precision WHEN (abs(pitch) < (90)::double precision) THEN cos(radians((pitch)::double precision)) ELSE (0)::double precision END) * CASE WHEN (sharpness IS NULL) THEN (0.5)::double precision ELSE ((sharpness)::double precision / ((sharpness)::double precision + (100)::double precision)) END) * LEAST((1)::double precision, ((size_px)::double precision / (112.0)::double precision)));
 
 
 --
@@ -2245,6 +2262,51 @@ ALTER TABLE public.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 
 
 --
+-- Name: users; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    email text,
+    display_name text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    made_by_invitation boolean DEFAULT false NOT NULL
+);
+
+
+--
+-- Name: TABLE users; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.users IS 'made by Trombi';
+
+
+--
+-- Name: persons_shown; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.persons_shown WITH (security_invoker='true') AS
+ SELECT person.id,
+    person.event_id,
+    person.status,
+    person.version,
+    person.representative_face_id AS cover_face_id,
+    person.merged_into_id,
+    person.created_at,
+    person.invitation_email,
+    person.linked_user_id,
+    users.display_name AS linked_name,
+    counted.face_count,
+    counted.photo_count
+   FROM ((public.face_persons person
+     LEFT JOIN public.users ON ((users.id = person.linked_user_id)))
+     CROSS JOIN LATERAL ( SELECT count(*) AS face_count,
+            count(DISTINCT faces.media_id) AS photo_count
+           FROM public.faces
+          WHERE ((faces.face_person_id = person.id) AND (faces.event_id = person.event_id))) counted);
+
+
+--
 -- Name: purge_receipts; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -2279,26 +2341,6 @@ CREATE TABLE public.split_suggestions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT split_suggestions_score_check CHECK (((score >= ('-1'::integer)::double precision) AND (score <= (1)::double precision)))
 );
-
-
---
--- Name: users; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.users (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    email text,
-    display_name text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    made_by_invitation boolean DEFAULT false NOT NULL
-);
-
-
---
--- Name: TABLE users; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.users IS 'made by Trombi';
 
 
 --
@@ -2658,6 +2700,13 @@ CREATE INDEX event_counters_changed_idx ON public.event_counters USING btree (fi
 
 
 --
+-- Name: event_counters_requested_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_counters_requested_idx ON public.event_counters USING btree (last_requested_at);
+
+
+--
 -- Name: event_members_user_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2791,6 +2840,13 @@ CREATE INDEX invitations_person_idx ON public.invitations USING btree (face_pers
 
 
 --
+-- Name: media_announced_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX media_announced_idx ON public.media USING btree (created_at) WHERE ((object_generation IS NULL) AND (deleted_generation = 0));
+
+
+--
 -- Name: media_event_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2823,13 +2879,6 @@ CREATE INDEX merge_suggestions_b_idx ON public.merge_suggestions USING btree (pe
 --
 
 CREATE INDEX ml_jobs_event_idx ON public.ml_jobs USING btree (event_id, job_type, status);
-
-
---
--- Name: ml_jobs_media_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX ml_jobs_media_idx ON public.ml_jobs USING gin (media_ids);
 
 
 --
@@ -3886,4 +3935,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('0014'),
     ('0015'),
     ('0016'),
-    ('0017');
+    ('0017'),
+    ('0018');
