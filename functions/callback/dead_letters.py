@@ -16,6 +16,7 @@ from shared.contracts import (
     ClusterRequested,
     DetectRequested,
     InvitationMade,
+    JobType,
     Message,
     StorageNotification,
     message_type,
@@ -82,7 +83,7 @@ class DeadLetters:
                 job_ledger.fail(connection, job, "dead_letter", error_text)
                 job_id = job.id
             else:
-                job_type = "cluster" if topic == ClusterRequested.topic else "detect"
+                job_type: JobType = "cluster" if topic == ClusterRequested.topic else "detect"
                 job_id = store.record_unplaced_letter(connection, topic, message_id, error_text, job_type)
             store.explain_letter(connection, letter_id, error_text, job_id)
             if isinstance(content, InvitationMade):

@@ -37,7 +37,7 @@ MEASURED = (
     "object_generation", "bbox", "embedding", "embedding_model", "quality_score", "landmarks", "sharpness", "yaw",
     "pitch", "roll", "size_px", "thumbnail_object",
 )  # fmt: skip
-"""The columns of ``faces`` that a detection measures: written when a face is found, and anew when any of them differs."""
+"""The columns of ``faces`` that a detection measures: all are written anew when any of them differs."""
 _UPSERT_FACE = f"""
 INSERT INTO faces (id, media_id, event_id, {", ".join(MEASURED)})
 VALUES (%(id)s, %(media_id)s, %(event_id)s, {", ".join(f"%({column})s" for column in MEASURED)})

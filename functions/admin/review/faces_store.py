@@ -52,7 +52,8 @@ WHERE event_id = %s AND id = %s
 """
 _PHOTO = """
 SELECT bucket, object_name, object_generation FROM media
-WHERE event_id = %s AND id = %s AND bucket IS NOT NULL AND object_name IS NOT NULL AND deleted_generation < object_generation
+WHERE event_id = %s AND id = %s AND bucket IS NOT NULL AND object_name IS NOT NULL
+    AND deleted_generation < object_generation
 """
 
 

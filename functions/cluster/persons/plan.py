@@ -390,7 +390,7 @@ class _Board:
 
 
 def _best_face(faces: list[FaceState]) -> FaceState:
-    """The face with the highest ``cover_score``; the smallest id among equals, as ``trombi_best_faces`` of SQL has it."""
+    """Return the face with the highest ``cover_score``, of equals the smallest id: as ``trombi_best_faces`` of SQL."""
     return min(faces, key=lambda face: (-face.cover_score, face.face_id))
 
 
