@@ -54,7 +54,7 @@ _RUNS = 3
 _GROWS_BY, _GROWS_FROM_PAGES = 1.5, 50
 
 _PREPARE = (
-    "CREATE TEMPORARY TABLE template (n integer PRIMARY KEY, embedding vector(512))",
+    "CREATE TEMPORARY TABLE template (number integer PRIMARY KEY, embedding vector(512))",
     # Rows are made as they are in the end: neither triggers nor foreign keys are asked.
     "SET session_replication_role = replica",
 )
@@ -115,7 +115,7 @@ _FILL = (
         '{"x": 0.1, "y": 0.1, "w": 0.2, "h": 0.2}', template.embedding, 'bench', 0.5 + random() / 2, 300 * random(),
         40 * random(), 20 * random(), 0, 60 + (100 * random())::integer, 'bench/' || %(event)s || '/' || n,
         now() - interval '30 days'
-    FROM generate_series(1, %(faces)s) AS n JOIN template ON template.n = n %% %(templates)s
+    FROM generate_series(1, %(faces)s) AS n JOIN template ON template.number = n %% %(templates)s
     """,
     """
     UPDATE face_persons SET representative_face_id = (
@@ -327,9 +327,8 @@ def table(sizes: Sequence[str], before: dict[str, Cost], after: dict[str, Cost])
     for name, small in before.items():
         large = after[name]
         told = "**grows**" if grows(small, large) else ""
-        lines.append(
-            f"| {name} | {small.milliseconds:.1f} | {small.pages:,} | {large.milliseconds:.1f} | {large.pages:,} | {told} |"
-        )
+        columns = [name, *(f"{cost.milliseconds:.1f} | {cost.pages:,}" for cost in (small, large)), told]
+        lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
 
 

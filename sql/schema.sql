@@ -98,7 +98,7 @@ DECLARE
     addresses text[];
 BEGIN
     SELECT event_id INTO of_event FROM invitations
-    WHERE (email IS NOT NULL OR message IS NOT NULL) AND coalesce(answered_at, expires_at) < clock_timestamp() - age
+    WHERE (email IS NOT NULL OR message IS NOT NULL) AND coalesce(answered_at, expires_at) < statement_timestamp() - age
     ORDER BY coalesce(answered_at, expires_at) LIMIT 1;
     IF of_event IS NULL THEN
         RETURN 0;
@@ -109,7 +109,7 @@ BEGIN
     FROM (
         SELECT id, email FROM invitations
         WHERE event_id = of_event AND (email IS NOT NULL OR message IS NOT NULL)
-            AND coalesce(answered_at, expires_at) < clock_timestamp() - age
+            AND coalesce(answered_at, expires_at) < statement_timestamp() - age
         ORDER BY created_at LIMIT most
     ) AS found;
     IF old IS NULL THEN
@@ -144,7 +144,7 @@ DECLARE
     prefixes text[];
 BEGIN
     SELECT event_id INTO of_event FROM faces
-    WHERE created_at < clock_timestamp() - age
+    WHERE created_at < statement_timestamp() - age
         AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
     ORDER BY created_at LIMIT 1;
     IF of_event IS NULL THEN
@@ -156,7 +156,7 @@ BEGIN
         WHERE thumbnail_object IS NOT NULL), '{}') INTO face_list, prefixes
     FROM (
         SELECT id, thumbnail_object FROM faces
-        WHERE event_id = of_event AND created_at < clock_timestamp() - age
+        WHERE event_id = of_event AND created_at < statement_timestamp() - age
             AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
         ORDER BY created_at LIMIT most
     ) AS old;
@@ -2787,7 +2787,7 @@ CREATE INDEX faces_media_idx ON public.faces USING btree (media_id);
 -- Name: faces_person_idx; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX faces_person_idx ON public.faces USING brin (face_person_id uuid_bloom_ops) WITH (pages_per_range='8', autosummarize='on');
+CREATE INDEX faces_person_idx ON public.faces USING btree (face_person_id, event_id, media_id) WHERE (face_person_id IS NOT NULL);
 
 
 --

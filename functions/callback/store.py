@@ -60,7 +60,7 @@ SELECT event_counters.event_id FROM event_counters, LATERAL (
     SELECT status, result FROM ml_jobs WHERE ml_jobs.event_id = event_counters.event_id AND job_type = 'cluster'
     ORDER BY created_at DESC, id LIMIT 1
 ) AS newest
-WHERE last_requested_at > clock_timestamp() - interval '1 day' AND changed_photos = 0
+WHERE last_requested_at > statement_timestamp() - interval '1 day' AND changed_photos = 0
     AND newest.status = 'completed' AND NOT newest.result ? 'told'
 ORDER BY last_requested_at LIMIT %s
 """
@@ -114,8 +114,8 @@ class OpenJob:
 
 _STUCK = """
 SELECT id FROM ml_jobs
-WHERE (status = 'processing' AND started_at < clock_timestamp() - %(after)s)
-    OR (status = 'pending' AND released_at < clock_timestamp() - %(after)s)
+WHERE (status = 'processing' AND started_at < statement_timestamp() - %(after)s)
+    OR (status = 'pending' AND released_at < statement_timestamp() - %(after)s)
 ORDER BY created_at LIMIT %(limit)s
 """
 _STILL_STUCK = """
@@ -134,7 +134,7 @@ SELECT media.event_id, media.id AS media_id, 0 AS generation
 FROM media JOIN events ON events.id = media.event_id
 WHERE media.object_generation IS NULL AND media.deleted_generation = 0
     AND media.object_name IS NOT NULL AND media.bucket IS NOT NULL
-    AND media.created_at < clock_timestamp() - %(grace)s
+    AND media.created_at < statement_timestamp() - %(grace)s
     AND events.face_recognition_enabled AND events.archived_at IS NULL
     AND NOT EXISTS (
         SELECT FROM ml_jobs

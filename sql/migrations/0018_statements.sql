@@ -10,6 +10,84 @@ CREATE INDEX IF NOT EXISTS media_announced_idx ON media (created_at)
 CREATE INDEX IF NOT EXISTS event_counters_requested_idx ON event_counters (last_requested_at);
 -- A job is found by its first media id, which has an index of its own.
 DROP INDEX IF EXISTS ml_jobs_media_idx;
+-- A person's faces and photos are counted in the index alone, without reading the faces.
+DROP INDEX IF EXISTS faces_person_idx;
+CREATE INDEX faces_person_idx ON faces (face_person_id, event_id, media_id) WHERE face_person_id IS NOT NULL;
+
+-- ---------------------------------------------------------------- retention
+
+-- As before, but that they ask for what is older than one time for all rows: clock_timestamp() may differ from row to
+-- row, so that no index could be asked, and each tick read all faces.
+CREATE OR REPLACE FUNCTION erase_biometrics_older_than(age interval, most integer) RETURNS integer
+    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    of_event uuid;
+    face_list uuid[];
+    prefixes text[];
+BEGIN
+    SELECT event_id INTO of_event FROM faces
+    WHERE created_at < statement_timestamp() - age
+        AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
+    ORDER BY created_at LIMIT 1;
+    IF of_event IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
+    PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(thumbnail_object) FILTER (
+        WHERE thumbnail_object IS NOT NULL), '{}') INTO face_list, prefixes
+    FROM (
+        SELECT id, thumbnail_object FROM faces
+        WHERE event_id = of_event AND created_at < statement_timestamp() - age
+            AND (embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL)
+        ORDER BY created_at LIMIT most
+    ) AS old;
+    IF cardinality(face_list) = 0 THEN
+        RETURN 0;
+    END IF;
+    PERFORM trombi_give_receipt(of_event, 'retention', trombi_strip_faces(of_event, face_list), prefixes);
+    RETURN cardinality(face_list);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION erase_addresses_older_than(age interval, most integer) RETURNS integer
+    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    of_event uuid;
+    old uuid[];
+    addresses text[];
+BEGIN
+    SELECT event_id INTO of_event FROM invitations
+    WHERE (email IS NOT NULL OR message IS NOT NULL) AND coalesce(answered_at, expires_at) < statement_timestamp() - age
+    ORDER BY coalesce(answered_at, expires_at) LIMIT 1;
+    IF of_event IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
+    PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
+    SELECT array_agg(id), array_agg(DISTINCT email) FILTER (WHERE email IS NOT NULL) INTO old, addresses
+    FROM (
+        SELECT id, email FROM invitations
+        WHERE event_id = of_event AND (email IS NOT NULL OR message IS NOT NULL)
+            AND coalesce(answered_at, expires_at) < statement_timestamp() - age
+        ORDER BY created_at LIMIT most
+    ) AS found;
+    IF old IS NULL THEN
+        RETURN 0;
+    END IF;
+    UPDATE invitations SET email = NULL, message = NULL WHERE id = ANY(old);
+    -- An address that was written to again since stays with the newer invitation.
+    addresses := ARRAY(
+        SELECT address FROM unnest(addresses) AS address
+        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND email = address)
+    );
+    UPDATE face_persons SET status = 'pending', invitation_email = NULL, version = version + 1, updated_at = now()
+    WHERE event_id = of_event AND invitation_email = ANY(addresses);
+    PERFORM trombi_forget_in_decisions(of_event, '{}', NULL, addresses);
+    UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
+    RETURN cardinality(old);
+END
+$$;
 
 -- ---------------------------------------------------------------- the best face of a person
 

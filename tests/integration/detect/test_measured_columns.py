@@ -99,7 +99,7 @@ def test_a_column_that_was_empty_is_filled(database: Database, connection: Conne
     write(database, looked_at, FACE)
     whole = row(connection)
     for column in ("landmarks", "sharpness", "yaw", "pitch", "roll", "thumbnail_object"):
-        connection.execute(f"UPDATE faces SET {column} = NULL")  # type: ignore[arg-type]
+        connection.execute(f"UPDATE faces SET {column} = NULL")
         assert write(database, looked_at, FACE), column
         assert row(connection)[column] == whole[column], column
 
