@@ -35,7 +35,7 @@ class FaceState:
     size_px: float = 112.0
     """The shorter side of the face's box in pixels of the photo."""
     cover_score: float = 0.0
-    """How well the face stands for its person, in [0, 1]: ``trombi_cover_score`` of SQL; -1 without a picture."""
+    """How well the face stands for its person, in [0, 1]: ``trombi_cover_score`` of SQL; less 2 without a picture."""
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def test_a_request_takes_no_more_statements_for_many_photos_than_for_one(
     # Nothing is published meanwhile: the outbox is drained entry by entry.
     monkeypatch.setattr(Outbox, "drain_quietly", lambda _: None)
     needed = []
-    for photos in (1, 30):
+    for photos in (1, 1, 30):  # the first sets the connection up
         event_id = event(site.connection)
         for _ in range(photos):
             photo(site.connection, event_id)
@@ -223,7 +223,7 @@ def test_a_request_takes_no_more_statements_for_many_photos_than_for_one(
         statements.clear()
         assert len(site.enqueue(site.token(), event_id=event_id)[1]["jobs"]) == 2 * photos
         needed.append(len(statements))
-    assert needed[0] == needed[1]
+    assert needed[1] == needed[2]
 
 
 def test_messages_are_in_the_order_of_the_photos(site: AdminSite) -> None:
