@@ -36,6 +36,10 @@ from functions.callback import store as callback_store
 from functions.cluster import store as cluster_store
 from functions.detect import faces_store as detected_store
 from functions.detect import store as detect_store
+from functions.detect.boxes import Box
+from functions.detect.engine import DetectedFace
+from functions.detect.objects import Photo
+from functions.detect.redetection import Picture, Redetection
 from local.cloud.postgres import database_url, postgres_process, remove_data
 from local.cloud.processes import Supervisor
 from local.cloud.state import State
@@ -195,8 +199,28 @@ def _retention(connection: Connection, _: Subjects) -> object:
     return retention.erase_what_is_due(cast("Database", _OneConnection(connection)), periods)
 
 
-def _known_and_stored(connection: Connection, of: Subjects) -> object:
-    return detected_store.known_faces(connection, of.media_id, "bench")
+def _start(connection: Connection, of: Subjects) -> object:
+    job = job_ledger.lock(connection, of.job_id)
+    assert job is not None  # noqa: S101 - the benchmark made it
+    return job_ledger.start(connection, job)
+
+
+def _write_face(connection: Connection, of: Subjects) -> object:
+    embedding = np.zeros(512, dtype=np.float32)
+    embedding[0] = 1
+    landmarks = ((0.15, 0.15), (0.25, 0.15), (0.2, 0.2), (0.16, 0.25), (0.24, 0.25))
+    face = DetectedFace(Box(0.5, 0.5, 0.2, 0.2), landmarks, 0.9, 300.0, 5.0, 3.0, 0.0, 150, embedding, b"")
+    return detected_store.write_faces(
+        connection,
+        Photo(of.media_id, of.event_id, "photos", "events/1", 1, 0),
+        1,
+        Picture(),
+        [face],
+        Redetection((uuid4(),), frozenset(), frozenset()),
+        in_same_bytes=frozenset(),
+        model="bench",
+        derived_bucket="derived",
+    )
 
 
 def _next_of_outbox(connection: Connection, _: Subjects) -> object:
@@ -213,7 +237,9 @@ SYSTEM: dict[str, Call] = {
     "a photo: lock it": lambda c, of: detect_store.lock_photo(c, of.media_id, of.event_id),
     "a photo: find and lock its job": lambda c, of: job_ledger.job_of_object(c, of.media_id, 1),
     "a photo: end open jobs": lambda c, of: detect_store.end_open_jobs(c, of.media_id, [1], "bench"),
-    "a photo: the faces it has": _known_and_stored,
+    "a photo: start its job": _start,
+    "a photo: the faces it has": lambda c, of: detected_store.known_faces(c, of.media_id, "bench"),
+    "a photo: write a face": _write_face,
     "a result: debounce": lambda c, of: callback_store.lock_counters(c, of.event_id, _GRACE),
     "a result: the newest run": lambda c, of: job_ledger.take_finished_run(c, of.event_id),
     "tick: photos without a job": lambda c, _: callback_store.request_photos_without_job(c, _GRACE, 200),
