@@ -1,4 +1,4 @@
-"""The job ledger: every statement that writes a row of ``ml_jobs``, in one place.
+"""The job ledger: every statement that inserts or updates a row of ``ml_jobs``, in one place.
 
 A job's *run* counts the times it was asked for; a message of an older run is stale, one of a run that has
 ended is a duplicate. Both change nothing.
