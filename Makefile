@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-db bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench: model ## images a second, milliseconds by stage, cold start, memory
 
 bench-api: setup ## the list of persons, alone and while fifty organisers decide
 	@$(BIN)/python -m benchmarks.api
+
+bench-db: setup ## the hottest statements at 1 million faces, and which grow with what is kept: make bench-db [ARGS="--faces 100000"]
+	@$(BIN)/python -m benchmarks.db $(ARGS)
 
 bench-page: setup browser ## the web page with 500 persons, traced by Chromium; and how long 15 people take to name
 	@$(BIN)/python -m benchmarks.page

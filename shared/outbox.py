@@ -22,8 +22,12 @@ from shared.storage import ObjectStore
 # Failures after which a drain leaves the rest to the next one.
 _MOST_FAILURES = 5
 
-_ADD_MESSAGE = """
-INSERT INTO outbox (kind, topic, data, attributes) VALUES ('publish', %s, %s, %s)
+# By their number: entries are published in the order of their ids.
+_ADD_MESSAGES = """
+INSERT INTO outbox (kind, topic, data, attributes)
+SELECT 'publish', topic, data, attributes
+FROM unnest(%s::text[], %s::jsonb[], %s::jsonb[]) WITH ORDINALITY AS message (topic, data, attributes, number)
+ORDER BY number
 """
 _ADD_DELETION = """
 INSERT INTO outbox (kind, bucket, object_prefix, due_at) VALUES ('delete_objects', %s, %s, clock_timestamp() + %s)
@@ -61,7 +65,20 @@ _FAILED = "UPDATE outbox SET attempts = attempts + 1, last_error = %s WHERE id =
 
 def add_message(connection: Connection, message: Message) -> None:
     """Publish ``message`` once the transaction has committed."""
-    connection.execute(_ADD_MESSAGE, (message.topic, Jsonb(message.data()), Jsonb(message.attributes())))
+    add_messages(connection, [message])
+
+
+def add_messages(connection: Connection, messages: Sequence[Message]) -> None:
+    """Publish ``messages`` once the transaction has committed, in this order; one statement for all of them."""
+    if messages:
+        connection.execute(
+            _ADD_MESSAGES,
+            (
+                [message.topic for message in messages],
+                [Jsonb(message.data()) for message in messages],
+                [Jsonb(message.attributes()) for message in messages],
+            ),
+        )
 
 
 def add_deletion(connection: Connection, bucket: str, prefix: str, *, after: timedelta = timedelta(0)) -> None:

@@ -16,6 +16,7 @@ from shared.contracts import (
     ClusterRequested,
     DetectRequested,
     InvitationMade,
+    JobType,
     Message,
     StorageNotification,
     message_type,
@@ -82,7 +83,7 @@ class DeadLetters:
                 job_ledger.fail(connection, job, "dead_letter", error_text)
                 job_id = job.id
             else:
-                job_type = "cluster" if topic == ClusterRequested.topic else "detect"
+                job_type: JobType = "cluster" if topic == ClusterRequested.topic else "detect"
                 job_id = store.record_unplaced_letter(connection, topic, message_id, error_text, job_type)
             store.explain_letter(connection, letter_id, error_text, job_id)
             if isinstance(content, InvitationMade):
@@ -131,7 +132,7 @@ def _job(connection: Connection, content: object) -> Job | None:
     if ids is None:
         return None
     event_id, media_id = ids
-    found = store.job_of_object(connection, media_id, content.generation)
+    found = job_ledger.job_of_object(connection, media_id, content.generation)
     return found or store.job_of_untried_upload(connection, event_id, media_id, content)
 
 
@@ -151,6 +152,6 @@ def _settle(connection: Connection, job: Job) -> str | None:
     if job.status == "completed":
         return "its job is completed"
     # Whoever begins counts the attempt before the work: what ends its function by its weight was tried.
-    if _is_open(job) and job.attempts == 0 and store.put_back(connection, job, _PATIENCE):
+    if _is_open(job) and job.attempts == 0 and job_ledger.put_back(connection, job, _PATIENCE):
         return "nobody has tried it: its job waits to be given to the bus again"
     return None

@@ -8,7 +8,7 @@ from uuid import UUID
 from functions.callback import store
 from functions.callback.debounce import decide
 from functions.callback.settings import CallbackSettings
-from shared import outbox
+from shared import job_ledger, outbox
 from shared.consent import consents
 from shared.contracts import JobFinished, Notification
 from shared.database import Connection, Database, again_on_conflict
@@ -39,7 +39,7 @@ class Results:
         with self._database.transaction() as connection:
             if message.event_id is not None:
                 store.hold_event(connection, message.event_id)
-            store.note_reported(connection, message.job_id, message.run)
+            job_ledger.note_reported(connection, message.job_id, message.run)
             if message.event_id is not None:
                 consider_clustering(connection, message.event_id, self._settings)
 
@@ -59,7 +59,7 @@ def consider_clustering(connection: Connection, event_id: UUID, settings: Callba
         job_id = store.request_clustering(connection, event_id)
         logger().info("clustering requested", job_id=str(job_id), changed_photos=counters.changed_photos)
     elif decision.due_at is None and not counters.run_is_open and not counters.photos_wait:
-        finished = store.take_finished_run(connection, event_id)
+        finished = job_ledger.take_finished_run(connection, event_id)
         if finished is not None:
             job_id, run = finished
             outbox.add_message(

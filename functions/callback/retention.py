@@ -29,13 +29,15 @@ class RetentionPeriods:
     addresses: timedelta = timedelta(days=30)
 
 
+# The statement's time, which is the same for all rows: clock_timestamp() may differ from row to row, so that no index
+# could be asked for what is older.
 # SQL knows where biometrics and addresses are: sql/migrations/0009_privacy.sql.
 _BIOMETRICS = "SELECT erase_biometrics_older_than(%(biometrics)s, %(batch)s) AS erased"
 _ADDRESSES = "SELECT erase_addresses_older_than(%(addresses)s, %(batch)s) AS erased"
 _ANSWERS = """
 WITH gone AS (
     DELETE FROM idempotency_keys WHERE (caller, key) IN (
-        SELECT caller, key FROM idempotency_keys WHERE created_at < clock_timestamp() - %(answers)s
+        SELECT caller, key FROM idempotency_keys WHERE created_at < statement_timestamp() - %(answers)s
         LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
@@ -44,7 +46,7 @@ WITH gone AS (
 _DEAD_LETTERS = """
 WITH gone AS (
     DELETE FROM dead_letters WHERE id IN (
-        SELECT id FROM dead_letters WHERE received_at < clock_timestamp() - %(biometrics)s
+        SELECT id FROM dead_letters WHERE received_at < statement_timestamp() - %(biometrics)s
         ORDER BY received_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
@@ -52,7 +54,7 @@ WITH gone AS (
 _UNPLACED_JOBS = """
 WITH gone AS (
     DELETE FROM ml_jobs WHERE id IN (
-        SELECT id FROM ml_jobs WHERE event_id IS NULL AND completed_at < clock_timestamp() - %(biometrics)s
+        SELECT id FROM ml_jobs WHERE event_id IS NULL AND completed_at < statement_timestamp() - %(biometrics)s
         ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
@@ -60,7 +62,7 @@ WITH gone AS (
 _READS = """
 WITH gone AS (
     DELETE FROM biometric_reads WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM biometric_reads WHERE day < (clock_timestamp() - %(biometrics)s)::date
+        SELECT ctid FROM biometric_reads WHERE day < (statement_timestamp() - %(biometrics)s)::date
         ORDER BY day, subject_id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     )) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
@@ -69,7 +71,7 @@ WITH gone AS (
 _CONSENTS = """
 WITH gone AS (
     DELETE FROM event_consents WHERE id IN (
-        SELECT id FROM event_consents WHERE at < clock_timestamp() - %(biometrics)s
+        SELECT id FROM event_consents WHERE at < statement_timestamp() - %(biometrics)s
             AND NOT EXISTS (SELECT FROM events WHERE events.id = event_id)
         LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     ) RETURNING 1
@@ -79,7 +81,7 @@ _DELETED_PHOTOS = """
 WITH gone AS (
     DELETE FROM deleted_photos WHERE media_id IN (
         SELECT media_id FROM deleted_photos
-        WHERE deleted_at < clock_timestamp() - %(biometrics)s AND settled_at IS NOT NULL
+        WHERE deleted_at < statement_timestamp() - %(biometrics)s AND settled_at IS NOT NULL
         ORDER BY deleted_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ) SELECT count(*) AS erased FROM gone

@@ -30,7 +30,7 @@ _OUTCOME = """
 SELECT status, error_code, error, result ->> 'skipped' AS skipped,
     (SELECT count(*) FROM faces WHERE faces.media_id = %(media_id)s) AS faces,
     round(extract(epoch FROM completed_at - created_at)::numeric, 1) AS seconds
-FROM ml_jobs WHERE event_id = %(event_id)s AND job_type = 'detect' AND media_ids @> ARRAY[%(media_id)s::uuid]
+FROM ml_jobs WHERE event_id = %(event_id)s AND job_type = 'detect' AND media_ids[1] = %(media_id)s
 ORDER BY created_at DESC LIMIT 1
 """
 _IS_OURS = "SELECT consent_text_version = %s AS ours FROM events WHERE id = %s"

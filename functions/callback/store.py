@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
 from functions.callback.debounce import EventCounters
-from shared import job_ledger, outbox
-from shared.contracts import ClusterRequested, DetectRequested, Message, Run, StorageNotification
+from shared import job_ledger
+from shared.contracts import JobType, Run, StorageNotification
 from shared.database import Connection, one_row
-from shared.job_ledger import Job
+from shared.job_ledger import AskedJob, Job, PhotoObject
 
 # ---------------------------------------------------------------- debounce
 
@@ -46,9 +46,6 @@ SELECT EXISTS (
 ) AS open
 """
 _NOW = "SELECT clock_timestamp() AS now"
-_REQUEST_CLUSTERING = """
-INSERT INTO ml_jobs (job_type, event_id, released_at) VALUES ('cluster', %s, clock_timestamp()) RETURNING id, run
-"""
 _RESET_COUNTERS = """
 UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, last_requested_at = clock_timestamp()
 WHERE event_id = %s
@@ -58,18 +55,12 @@ _CHANGED_EVENTS = """
 SELECT event_id FROM event_counters JOIN events ON events.id = event_id
 WHERE changed_photos > 0 AND face_recognition_enabled AND archived_at IS NULL ORDER BY first_change_at LIMIT %s
 """
-# The mark is in the job's result, so that a clustering that is asked for anew is told anew.
-_TAKE_FINISHED_RUN = """
-UPDATE ml_jobs SET result = result || '{"told": true}' WHERE status = 'completed' AND NOT result ? 'told' AND id = (
-    SELECT id FROM ml_jobs WHERE event_id = %s AND job_type = 'cluster' ORDER BY created_at DESC, id LIMIT 1
-) RETURNING id, run
-"""
 _UNTOLD_EVENTS = """
 SELECT event_counters.event_id FROM event_counters, LATERAL (
     SELECT status, result FROM ml_jobs WHERE ml_jobs.event_id = event_counters.event_id AND job_type = 'cluster'
     ORDER BY created_at DESC, id LIMIT 1
 ) AS newest
-WHERE last_requested_at > clock_timestamp() - interval '1 day' AND changed_photos = 0
+WHERE last_requested_at > statement_timestamp() - interval '1 day' AND changed_photos = 0
     AND newest.status = 'completed' AND NOT newest.result ? 'told'
 ORDER BY last_requested_at LIMIT %s
 """
@@ -94,17 +85,10 @@ def lock_counters(
 
 def request_clustering(connection: Connection, event_id: UUID) -> UUID:
     """Make the clustering job, reset the counters, and put the message into the outbox."""
-    job = one_row(connection, _REQUEST_CLUSTERING, (event_id,))
+    job = job_ledger.make_clustering(connection, event_id)
     connection.execute(_RESET_COUNTERS, (event_id,))
-    outbox.add_message(connection, ClusterRequested(job_id=job["id"], run=job["run"], event_id=event_id))
-    job_id: UUID = job["id"]
-    return job_id
-
-
-def take_finished_run(connection: Connection, event_id: UUID) -> tuple[UUID, Run] | None:
-    """The event's newest clustering, if it is completed and nobody was told of it: marked as told. Else None."""
-    row = connection.execute(_TAKE_FINISHED_RUN, (event_id,)).fetchone()
-    return (row["id"], row["run"]) if row else None
+    job_ledger.publish(connection, [job])
+    return job.id
 
 
 def untold_events(connection: Connection, limit: int) -> list[UUID]:
@@ -115,19 +99,6 @@ def untold_events(connection: Connection, limit: int) -> list[UUID]:
 def changed_events(connection: Connection, limit: int) -> list[UUID]:
     """Events whose faces changed since clustering was last asked for, longest waiting first."""
     return [row["event_id"] for row in connection.execute(_CHANGED_EVENTS, (limit,)).fetchall()]
-
-
-# ---------------------------------------------------------------- results
-
-_REPORTED = """
-UPDATE ml_jobs SET reported_at = clock_timestamp() WHERE id = %s AND run = %s AND reported_at IS NULL
-    AND status IN ('completed', 'failed')
-"""
-
-
-def note_reported(connection: Connection, job_id: UUID, run: Run) -> bool:
-    """Note that callback has heard of this outcome; False when it had before, or the job went on since."""
-    return connection.execute(_REPORTED, (job_id, run)).rowcount == 1
 
 
 # ---------------------------------------------------------------- sweep
@@ -143,11 +114,10 @@ class OpenJob:
 
 _STUCK = """
 SELECT id FROM ml_jobs
-WHERE (status = 'processing' AND started_at < clock_timestamp() - %(after)s)
-    OR (status = 'pending' AND released_at < clock_timestamp() - %(after)s)
+WHERE (status = 'processing' AND started_at < statement_timestamp() - %(after)s)
+    OR (status = 'pending' AND released_at < statement_timestamp() - %(after)s)
 ORDER BY created_at LIMIT %(limit)s
 """
-_BACK_TO_PENDING = "UPDATE ml_jobs SET status = 'pending', released_at = clock_timestamp() WHERE id = %s"
 _STILL_STUCK = """
 SELECT coalesce(
     CASE status WHEN 'processing' THEN started_at WHEN 'pending' THEN released_at END
@@ -155,25 +125,23 @@ SELECT coalesce(
 FROM ml_jobs WHERE id = %(id)s
 """
 # Announced photos whose upload message never came: looked at once the grace is over. One whose upload is being
-# accepted this moment is locked, and has a job as soon as that commits. By equality, not by containment: with 10,000
-# photos the latter took 9 s, for nothing but an equality can be hashed. The job of just the photo's object: another
-# object under its media id has one of its own.
+# accepted this moment is locked, and has a job as soon as that commits. Photos whose object is known have had a job
+# since it became known (both are written in one transaction), so the few without an object are looked through alone:
+# the partial index media_announced_idx holds them. The job of just the photo's object: another object under its media
+# id has one of its own.
 _PHOTOS_WITHOUT_JOB = """
-INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, released_at)
-SELECT 'detect', media.event_id, ARRAY[media.id], coalesce(media.object_generation, 0), clock_timestamp()
+SELECT media.event_id, media.id AS media_id, 0 AS generation
 FROM media JOIN events ON events.id = media.event_id
-WHERE media.object_name IS NOT NULL AND media.bucket IS NOT NULL
-    AND media.deleted_generation < coalesce(media.object_generation, 1)
-    AND media.created_at < clock_timestamp() - %(grace)s
+WHERE media.object_generation IS NULL AND media.deleted_generation = 0
+    AND media.object_name IS NOT NULL AND media.bucket IS NOT NULL
+    AND media.created_at < statement_timestamp() - %(grace)s
     AND events.face_recognition_enabled AND events.archived_at IS NULL
     AND NOT EXISTS (
         SELECT FROM ml_jobs
         WHERE ml_jobs.job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND ml_jobs.media_ids[1] = media.id
-            AND ml_jobs.object_generation = coalesce(media.object_generation, 0)
+            AND ml_jobs.object_generation = 0
     )
 ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED FOR KEY SHARE OF events SKIP LOCKED
-ON CONFLICT DO NOTHING
-RETURNING id, run, event_id, media_ids[1] AS media_id
 """
 # What the bus gave up on before anybody had tried it.
 _PUT_BACK_JOBS = """
@@ -193,7 +161,6 @@ WHERE job_type = 'detect' AND status = 'pending' AND released_at IS NULL AND eve
     )
 ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """
-_RELEASED = "UPDATE ml_jobs SET released_at = clock_timestamp() WHERE id = ANY(%s)"
 
 
 def stuck_jobs(connection: Connection, after: timedelta, limit: int) -> list[UUID]:
@@ -209,25 +176,16 @@ def is_still_stuck(connection: Connection, job: Job, after: timedelta) -> bool:
 
 def ask_again(connection: Connection, job: Job) -> None:
     """Give the job's message to the bus once more. The run stays: an older message does the same work."""
-    connection.execute(_BACK_TO_PENDING, (job.id,))
-    if job.event_id is None:
-        return
-    message: Message
-    if job.job_type == "cluster":
-        message = ClusterRequested(job_id=job.id, run=job.run, event_id=job.event_id)
-    elif job.media_id is not None:
-        message = DetectRequested(job_id=job.id, run=job.run, event_id=job.event_id, media_id=job.media_id)
-    else:
-        return
-    outbox.add_message(connection, message)
+    if job.event_id is not None:
+        job_ledger.release(connection, [AskedJob(job.id, job.run, job.job_type, job.event_id, job.media_id)])
 
 
 def request_photos_without_job(connection: Connection, grace: timedelta, limit: int) -> int:
     """Make jobs for announced photos whose upload message never came; returns how many."""
     rows = connection.execute(_PHOTOS_WITHOUT_JOB, {"grace": grace, "limit": limit}).fetchall()
-    for row in rows:
-        outbox.add_message(connection, _detection_of(row))
-    return len(rows)
+    made = job_ledger.make_detections(connection, [PhotoObject(**row) for row in rows])
+    job_ledger.publish(connection, made)
+    return len(made)
 
 
 def release_put_back(connection: Connection, limit: int) -> int:
@@ -241,18 +199,8 @@ def release_waiting(connection: Connection, limit: int) -> int:
 
 
 def _release(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    for row in rows:
-        outbox.add_message(connection, _clustering_of(row) if row["job_type"] == "cluster" else _detection_of(row))
-    connection.execute(_RELEASED, ([row["id"] for row in rows],))
+    job_ledger.release(connection, [AskedJob(**row) for row in rows])
     return len(rows)
-
-
-def _detection_of(row: Mapping[str, Any]) -> DetectRequested:
-    return DetectRequested(job_id=row["id"], run=row["run"], event_id=row["event_id"], media_id=row["media_id"])
-
-
-def _clustering_of(row: Mapping[str, Any]) -> ClusterRequested:
-    return ClusterRequested(job_id=row["id"], run=row["run"], event_id=row["event_id"])
 
 
 # ---------------------------------------------------------------- deleted photos
@@ -269,11 +217,6 @@ SELECT id FROM ml_jobs
 WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
     AND status IN ('pending', 'processing') AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
 ORDER BY id
-"""
-_FORGET_FILE_NAMES = """
-UPDATE ml_jobs SET result = result - 'object'
-WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND result ? 'object'
-    AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
 """
 # An event in which nothing was found has no counters, and nothing to cluster.
 _COUNT_DELETION = """
@@ -296,7 +239,7 @@ def settle_deletion(connection: Connection, media_id: UUID, event_id: UUID) -> b
         job = job_ledger.lock(connection, row["id"])
         if job is not None and job.status in ("pending", "processing"):
             job_ledger.complete(connection, job, {"skipped": "the photo was deleted"})
-    connection.execute(_FORGET_FILE_NAMES, {"media_id": media_id})
+    job_ledger.forget_file_names(connection, media_id)
     connection.execute(_COUNT_DELETION, (event_id,))
     return True
 
@@ -314,17 +257,6 @@ UPDATE dead_letters SET error = %(error)s, job_id = %(job_id)s,
 WHERE id = %(id)s
 """
 _JOB_ERROR = "SELECT error FROM ml_jobs WHERE id = %s"
-_JOB_OF_OBJECT = """
-SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %s
-    AND object_generation = %s
-"""
-# It waits to be released, as a job of low priority does. Since when is forgotten as soon as it is tried.
-_PUT_BACK = """
-UPDATE ml_jobs SET status = 'pending', released_at = NULL,
-    result = jsonb_build_object('untried_since', coalesce(result ->> 'untried_since', clock_timestamp()::text))
-WHERE id = %(id)s
-    AND coalesce((result ->> 'untried_since')::timestamptz > clock_timestamp() - %(patience)s, true)
-"""
 # A photo whose row the host app deleted since stays deleted.
 _ANNOUNCE = """
 INSERT INTO media (id, event_id) SELECT %(media_id)s, id FROM events
@@ -338,27 +270,6 @@ WHERE id = %(media_id)s AND event_id = %(event_id)s AND deleted_generation < %(g
     AND coalesce(object_generation, 0) <= %(generation)s
     AND (object_name IS NULL OR (bucket, object_name) = (%(bucket)s, %(object_name)s))
 """
-# One that was asked for before the object was known is this object's job as well.
-_ADOPT_EARLIER_JOB = """
-UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = (
-    SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id = %(event_id)s AND media_ids[1] = %(media_id)s
-        AND object_generation = 0 AND status IN ('pending', 'processing')
-)
-"""
-_MAKE_JOB = """
-INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation)
-VALUES ('detect', %(event_id)s, ARRAY[%(media_id)s::uuid], %(generation)s) ON CONFLICT DO NOTHING
-"""
-_UNPLACED = """
-INSERT INTO ml_jobs (job_type, event_id, status, error_code, error, result, started_at, completed_at)
-VALUES (%(job_type)s, NULL, 'failed', 'dead_letter', %(error)s, %(result)s, now(), now()) RETURNING id
-"""
-
-
-def job_of_object(connection: Connection, media_id: UUID, generation: int) -> Job | None:
-    """The detect job of an object's generation, locked; None when there is none."""
-    row = connection.execute(_JOB_OF_OBJECT, (media_id, generation)).fetchone()
-    return job_ledger.lock(connection, row["id"]) if row else None
 
 
 def job_error(connection: Connection, job: Job) -> str | None:
@@ -367,10 +278,11 @@ def job_error(connection: Connection, job: Job) -> str | None:
     return error
 
 
-def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: str) -> UUID:
-    """A failed job for a dead letter that no open job belongs to."""
-    result = Jsonb({"topic": topic, "message_id": message_id})
-    job_id: UUID = one_row(connection, _UNPLACED, {"job_type": job_type, "error": error, "result": result})["id"]
+def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: JobType) -> UUID:
+    """Record a failed job for a dead letter that no open job belongs to; returns its id."""
+    job_id = uuid4()
+    result = {"topic": topic, "message_id": message_id}
+    job_ledger.record_unplaced(connection, job_id, job_type, "dead_letter", error, result)
     return job_id
 
 
@@ -423,14 +335,10 @@ def job_of_untried_upload(
     connection.execute(_ANNOUNCE, values)
     if not connection.execute(_NOTE_OBJECT, values).rowcount:
         return None
-    if not connection.execute(_ADOPT_EARLIER_JOB, values).rowcount:
-        connection.execute(_MAKE_JOB, values)
-    return job_of_object(connection, media_id, upload.generation)
-
-
-def put_back(connection: Connection, job: Job, patience: timedelta) -> bool:
-    """Let an untried job wait until the sweep releases it; False when it was put back first over ``patience`` ago."""
-    return connection.execute(_PUT_BACK, {"id": job.id, "patience": patience}).rowcount == 1
+    made = PhotoObject(event_id, media_id, upload.generation)
+    if not job_ledger.adopt_earlier_job(connection, made):
+        job_ledger.make_detections(connection, [made], is_released=False)
+    return job_ledger.job_of_object(connection, media_id, upload.generation)
 
 
 # ---------------------------------------------------------------- notifications
@@ -468,18 +376,17 @@ SELECT invitations.id, invitations.event_id, invitations.face_person_id, invitat
     invitations.message, invitations.language, invitations.expires_at, invitations.sent_at,
     invitation_state(invitations.id) AS state, events.name AS event, inviter.display_name AS inviter,
     inviter.email AS inviter_email,
-    (SELECT count(DISTINCT media_id) FROM faces WHERE face_person_id = invitations.face_person_id) AS photos
+    coalesce(person.photo_count, 0) AS photos
 FROM invitations
 JOIN events ON events.id = invitations.event_id
+LEFT JOIN persons_shown AS person ON person.id = invitations.face_person_id
 LEFT JOIN users AS inviter ON inviter.id = invitations.invited_by
 WHERE invitations.id = %s AND invitations.event_id = %s
 """
 _BEST_FACES = """
-SELECT faces.id, faces.thumbnail_object
-FROM faces JOIN face_persons ON face_persons.id = faces.face_person_id
-WHERE faces.face_person_id = %s AND faces.thumbnail_object IS NOT NULL
-ORDER BY faces.id = face_persons.representative_face_id DESC, faces.quality_score DESC, faces.size_px DESC, faces.id
-LIMIT %s
+SELECT face_id AS id, thumbnail_object
+FROM trombi_best_faces(%s) WITH ORDINALITY AS best (face_id, thumbnail_object, number)
+WHERE thumbnail_object IS NOT NULL ORDER BY number LIMIT %s
 """
 _SENT = """
 UPDATE invitations SET sent_at = clock_timestamp(), mail_problem = NULL WHERE id = %s RETURNING event_id

@@ -34,6 +34,8 @@ class FaceState:
     """Tilted in the image plane, degrees; alignment undoes it."""
     size_px: float = 112.0
     """The shorter side of the face's box in pixels of the photo."""
+    cover_score: float = 0.0
+    """How well the face stands for its person, in [0, 1]: ``trombi_cover_score`` of SQL; less 2 without a picture."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,9 @@ _EMBEDDINGS = "SELECT id, embedding FROM faces WHERE event_id = %s AND embedding
 _FACES = """
 SELECT faces.id AS face_id, faces.media_id, faces.face_person_id AS person_id, faces.placed_by_human,
     faces.quality_score, faces.sharpness, faces.yaw, faces.pitch, faces.roll, faces.size_px::float8 AS size_px,
+    -- As trombi_best_faces has it: one without a picture comes after all that have one.
+    trombi_cover_score(quality_score, sharpness, yaw, pitch, size_px)
+        - CASE WHEN faces.thumbnail_object IS NULL THEN 2 ELSE 0 END AS cover_score,
     coalesce((SELECT array_agg(face_person_id) FROM face_rejections WHERE face_id = faces.id), '{}') AS rejected
 FROM faces WHERE faces.event_id = %s AND faces.embedding IS NOT NULL ORDER BY faces.id
 """

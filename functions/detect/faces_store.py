@@ -32,20 +32,19 @@ _STORED = """
 SELECT id, CASE WHEN embedding_model = %(model)s THEN embedding::real[] END AS embedding, landmarks
 FROM faces WHERE id = ANY(%(ids)s)
 """
-# Named columns twice rather than a clever update: identity, person and decisions are not among them.
-_UPSERT_FACE = """
-INSERT INTO faces (id, media_id, event_id, object_generation, bbox, embedding, embedding_model, quality_score,
-    landmarks, sharpness, yaw, pitch, roll, size_px, thumbnail_object)
-VALUES (%(id)s, %(media_id)s, %(event_id)s, %(generation)s, %(bbox)s, %(embedding)s, %(model)s, %(quality_score)s,
-    %(landmarks)s, %(sharpness)s, %(yaw)s, %(pitch)s, %(roll)s, %(size_px)s, %(thumbnail_object)s)
-ON CONFLICT (id) DO UPDATE SET object_generation = excluded.object_generation, bbox = excluded.bbox,
-    embedding = excluded.embedding, embedding_model = excluded.embedding_model,
-    quality_score = excluded.quality_score, landmarks = excluded.landmarks, sharpness = excluded.sharpness,
-    yaw = excluded.yaw, pitch = excluded.pitch, roll = excluded.roll, size_px = excluded.size_px,
-    thumbnail_object = excluded.thumbnail_object, updated_at = now()
-WHERE (faces.object_generation, faces.bbox, faces.embedding, faces.embedding_model)
-    IS DISTINCT FROM (excluded.object_generation, excluded.bbox, excluded.embedding, excluded.embedding_model)
-"""
+# Identity, person and what people decided are not among them.
+MEASURED = (
+    "object_generation", "bbox", "embedding", "embedding_model", "quality_score", "landmarks", "sharpness", "yaw",
+    "pitch", "roll", "size_px", "thumbnail_object",
+)  # fmt: skip
+"""The columns of ``faces`` that a detection measures: all are written anew when any of them differs."""
+_UPSERT_FACE = f"""
+INSERT INTO faces (id, media_id, event_id, {", ".join(MEASURED)})
+VALUES (%(id)s, %(media_id)s, %(event_id)s, {", ".join(f"%({column})s" for column in MEASURED)})
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in MEASURED)}, updated_at = now()
+WHERE ({", ".join(f"faces.{column}" for column in MEASURED)})
+    IS DISTINCT FROM ({", ".join(f"excluded.{column}" for column in MEASURED)})
+"""  # noqa: S608 - names of columns, above
 # A face that a human placed stays when the same bytes are looked at again and it is not found this time.
 _STAY = """
 UPDATE faces SET object_generation = %(generation)s WHERE id = ANY(%(ids)s) AND placed_by_human RETURNING id
@@ -130,10 +129,10 @@ def _face_values(photo: Photo, generation: int, face: DetectedFace, face_id: UUI
         "id": face_id,
         "media_id": photo.media_id,
         "event_id": photo.event_id,
-        "generation": generation,
+        "object_generation": generation,
         "bbox": Jsonb(asdict(face.box)),
         "embedding": face.embedding,
-        "model": model,
+        "embedding_model": model,
         "quality_score": face.quality_score,
         "landmarks": Jsonb([list(point) for point in face.landmarks]),
         "sharpness": face.sharpness,

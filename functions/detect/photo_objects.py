@@ -75,7 +75,7 @@ class PhotoObjects:
             outcome = store.outcomes(connection, photo.media_id)[uploaded.generation]
             if photo.generation is not None and not outcome.waits:
                 return job
-            job = store.renew(connection, job)
+            job = job_ledger.renewed(connection, job)
         store.end_open_jobs(connection, photo.media_id, [0, photo.generation], REPLACED)
         store.set_object(connection, photo, uploaded.bucket, uploaded.object_name, uploaded.generation)
         return job
@@ -158,7 +158,7 @@ class PhotoObjects:
         job = store.job_of_object(connection, photo, heir.generation)
         store.end_open_jobs(connection, photo.media_id, [0, photo.generation], REPLACED)
         store.set_object(connection, photo, self._photos_bucket, heir.object_name, heir.generation)
-        job = store.renew(connection, job)
+        job = job_ledger.renewed(connection, job)
         outbox.add_message(
             connection,
             DetectRequested(job_id=job.id, run=job.run, event_id=photo.event_id, media_id=photo.media_id),

@@ -520,10 +520,10 @@ def _work_of_request(connection: Connection, job: Job, photo: Photo | None, curr
     if job.object_generation > generation:
         raise Permanent(SECOND_PICTURE, SECOND_PICTURE_REASON)
     if photo.generation is None:
-        store.drop_ended_jobs(connection, job, generation)
+        job_ledger.drop_ended(connection, job, generation)
     if generation <= photo.deleted_generation:
         job_ledger.complete(connection, job, {"skipped": DELETED})
-    elif job.object_generation not in (0, generation) or not store.adopt_generation(connection, job, generation):
+    elif job.object_generation not in (0, generation) or not job_ledger.adopt_generation(connection, job, generation):
         job_ledger.complete(connection, job, {"skipped": REPLACED})
     else:
         return Work(job, photo.event_id, photo.media_id, photo.bucket, photo.object_name, generation)

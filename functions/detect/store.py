@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
-
-from psycopg.types.json import Jsonb
 
 from functions.detect.objects import SECOND_PICTURE, Outcome, Photo
 from shared import consent, job_ledger, outbox
 from shared.database import Connection, one_row
 from shared.errors import Permanent
-from shared.job_ledger import Job
+from shared.job_ledger import Job, PhotoObject
 
 _NO_PHOTO = UUID("8f0c2c1e-1c3d-4a8e-9f57-5a3f3d2b7a10")
 
@@ -96,34 +93,6 @@ def set_deleted(connection: Connection, photo: Photo, generation: int) -> None:
 
 # ---------------------------------------------------------------- jobs
 
-_CREATE_JOB = """
-INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, released_at)
-VALUES ('detect', %(event_id)s, ARRAY[%(media_id)s::uuid], %(generation)s, now()) ON CONFLICT DO NOTHING
-"""
-_JOB_OF_OBJECT = """
-SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL
-    AND media_ids[1] = %(media_id)s AND object_generation = %(generation)s
-"""
-# A job made before the object was known takes on the generation, unless another job has it already.
-_ADOPT_GENERATION = """
-UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = %(job_id)s AND NOT EXISTS (
-    SELECT FROM ml_jobs AS other WHERE other.job_type = 'detect' AND other.event_id IS NOT NULL
-        AND other.media_ids[1] = %(media_id)s AND other.object_generation = %(generation)s AND other.id <> %(job_id)s
-)
-"""
-# One that was asked for before the object was known (by the sweep) is this object's job as well.
-_ADOPT_EARLIER_JOB = """
-UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = (
-    SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id = %(event_id)s AND media_ids[1] = %(media_id)s
-        AND object_generation = 0 AND status IN ('pending', 'processing')
-)
-"""
-_CREATE_UNPLACED = """
-INSERT INTO ml_jobs (id, job_type, event_id, status, error_code, error, result, started_at, completed_at)
-VALUES (%(id)s, 'detect', NULL, 'failed', %(code)s, %(reason)s, %(result)s, now(), now()) ON CONFLICT (id) DO NOTHING
-"""
-
-
 _OUTCOMES = """
 SELECT object_generation, status, error_code, result ->> 'skipped' AS skipped FROM ml_jobs
 WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %s
@@ -132,16 +101,6 @@ _REFUSED_BESIDE = """
 SELECT result ->> 'object' AS object_name, object_generation AS generation FROM ml_jobs
 WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND status = 'failed'
     AND error_code = %(code)s AND result ? 'object' ORDER BY object_generation
-"""
-_RENEW = """
-UPDATE ml_jobs SET status = 'pending', run = run + 1, attempts = 0, error_code = NULL, error = NULL, result = NULL,
-    released_at = clock_timestamp(), started_at = NULL, completed_at = NULL, reported_at = NULL
-WHERE id = %s RETURNING run
-"""
-# What an earlier row of this photo, or its earlier refusal, left.
-_DROP_ENDED = """
-DELETE FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
-    AND object_generation = %(generation)s AND id <> %(job_id)s AND status IN ('completed', 'failed')
 """
 
 
@@ -157,59 +116,30 @@ def refused_beside(connection: Connection, media_id: UUID) -> dict[str, int]:
     return {row["object_name"]: row["generation"] for row in rows}
 
 
-def renew(connection: Connection, job: Job) -> Job:
-    """Ask for a job anew: whatever it came to is forgotten, and messages of its earlier runs are stale."""
-    run = one_row(connection, _RENEW, (job.id,))["run"]
-    return replace(job, status="pending", run=run, attempts=0, error_code=None)
-
-
-def drop_ended_jobs(connection: Connection, job: Job, generation: int) -> None:
-    """Make way for ``job`` as the one of this generation: forget an ended one."""
-    connection.execute(_DROP_ENDED, {"media_id": job.media_id, "generation": generation, "job_id": job.id})
-
-
 def job_of_object(connection: Connection, photo: Photo, generation: int, *, is_the_photo: bool = True) -> Job:
     """The job of one generation of an object, made on its first message, locked.
 
     A job that was asked for before the photo's object was known is taken over, if this ``is_the_photo``.
     """
-    key = {"event_id": photo.event_id, "media_id": photo.media_id, "generation": generation}
-    found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
-    if found is None:
-        if not is_the_photo or not connection.execute(_ADOPT_EARLIER_JOB, key).rowcount:
-            connection.execute(_CREATE_JOB, key)
-        found = connection.execute(_JOB_OF_OBJECT, key).fetchone()
-    job = job_ledger.lock(connection, found["id"]) if found else None
+    job = job_ledger.job_of_object(connection, photo.media_id, generation)
+    if job is None:
+        made = PhotoObject(photo.event_id, photo.media_id, generation)
+        if not is_the_photo or not job_ledger.adopt_earlier_job(connection, made):
+            job_ledger.make_detections(connection, [made])
+        job = job_ledger.job_of_object(connection, photo.media_id, generation)
     if job is None:
         message = "the job vanished while its photo was locked"
         raise RuntimeError(message)
     return job
 
 
-def adopt_generation(connection: Connection, job: Job, generation: int) -> bool:
-    """Tie a job that was made before its object was known to the object; False when another job has it."""
-    return bool(
-        connection.execute(
-            _ADOPT_GENERATION, {"job_id": job.id, "media_id": job.media_id, "generation": generation}
-        ).rowcount
-    )
-
-
 def record_unplaced_refusal(connection: Connection, key: str, refusal: Permanent, claims: Mapping[str, Any]) -> None:
     """Record the refusal of an object that belongs to no event, once per object generation."""
-    connection.execute(
-        _CREATE_UNPLACED,
-        {
-            "id": uuid5(_NO_PHOTO, key),
-            "code": refusal.code,
-            "reason": refusal.reason,
-            "result": Jsonb(dict(claims)),
-        },
-    )
+    job_ledger.record_unplaced(connection, uuid5(_NO_PHOTO, key), "detect", refusal.code, refusal.reason, claims)
 
 
 _SUPERSEDE_OPEN = """
-SELECT id FROM ml_jobs WHERE job_type = 'detect' AND media_ids @> ARRAY[%(media_id)s::uuid]
+SELECT id FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
     AND object_generation = ANY(%(generations)s) AND status IN ('pending', 'processing')
 ORDER BY id
 """

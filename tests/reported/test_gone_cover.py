@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import numpy as np
 import pytest
 
 from functions.admin.review import decisions, ledger
-from functions.cluster.persons.representative import best_cover
-from functions.cluster.states import FaceState
 from shared.database import Connection, Database
 from tests.integration.admin.reviewing import Review
 
@@ -153,30 +150,3 @@ def test_a_run_replaces_a_chosen_cover_that_is_no_longer_of_the_person(review: R
     )
     review.cluster()
     assert_has_another(review, person_id, chosen)
-
-
-def test_the_database_and_a_run_choose_the_same_cover(review: Review) -> None:
-    person_id = review.people()[0]
-    rng = np.random.default_rng(5)
-    for number in range(40):
-        states: list[FaceState] = []
-        for face_id in review.faces_of(person_id):
-            unknown = rng.random(3) < 0.2
-            # Few values, so that there are equals.
-            measures = {
-                "quality_score": float(rng.choice([0.5, 0.75, 1.0])),
-                "sharpness": None if unknown[0] else float(rng.choice([0.0, 20.0, 100.0, 400.0])),
-                "yaw": None if unknown[1] else float(rng.choice([-95.0, -30.0, 0.0, 30.0, 60.0])),
-                "pitch": None if unknown[2] else float(rng.choice([-20.0, 0.0, 20.0])),
-                "size_px": float(rng.choice([30, 112, 200])),
-            }
-            review.connection.execute(
-                """
-                UPDATE faces SET quality_score = %(quality_score)s, sharpness = %(sharpness)s, yaw = %(yaw)s,
-                    pitch = %(pitch)s, size_px = %(size_px)s::integer WHERE id = %(id)s
-                """,
-                {**measures, "id": face_id},
-            )
-            states.append(FaceState(face_id=face_id, media_id=face_id, **measures))  # type: ignore[arg-type]
-        found = review.connection.execute("SELECT trombi_best_cover(%s) AS face_id", (person_id,)).fetchone()
-        assert found == {"face_id": best_cover(states).face_id}, number

@@ -152,7 +152,6 @@ PURE = [
     "functions/cluster/persons/matching.py",
     "functions/cluster/parameters.py",
     "functions/cluster/persons/plan.py",
-    "functions/cluster/persons/representative.py",
     "functions/cluster/faces/silhouette.py",
     "functions/cluster/tree/spanning_tree.py",
     "functions/cluster/states.py",

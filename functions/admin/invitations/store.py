@@ -21,14 +21,14 @@ _OPENED_BY = """
 SELECT invitations.id, invitations.event_id, invitations.face_person_id AS person_id, invitations.email,
     invitations.language, invitations.expires_at, invitations.sent_at, invitations.answer,
     invitation_state(invitations.id) AS state, events.name AS event,
-    (SELECT count(DISTINCT media_id) FROM faces WHERE face_person_id = invitations.face_person_id) AS photos
+    coalesce(person.photo_count, 0) AS photos
 FROM invitations JOIN events ON events.id = invitations.event_id
+LEFT JOIN persons_shown AS person ON person.id = invitations.face_person_id
 WHERE invitations.token_hash = %s
 """
 _FACES = """
-SELECT faces.id FROM faces JOIN face_persons ON face_persons.id = faces.face_person_id
-WHERE faces.face_person_id = %s AND faces.thumbnail_object IS NOT NULL
-ORDER BY faces.id = face_persons.representative_face_id DESC, faces.quality_score DESC, faces.id LIMIT %s
+SELECT face_id FROM trombi_best_faces(%s) WITH ORDINALITY AS best (face_id, thumbnail_object, number)
+WHERE thumbnail_object IS NOT NULL ORDER BY number LIMIT %s
 """
 _THUMBNAIL = "SELECT thumbnail_object FROM faces WHERE id = %s AND face_person_id = %s"
 
@@ -50,7 +50,7 @@ def by_token(connection: Connection, token_hash: bytes) -> Row | None:
 
 def faces(connection: Connection, person_id: UUID, limit: int) -> list[UUID]:
     """Faces of the person that can be shown, the cover first."""
-    return [row["id"] for row in connection.execute(_FACES, (person_id, limit)).fetchall()]
+    return [row["face_id"] for row in connection.execute(_FACES, (person_id, limit)).fetchall()]
 
 
 def thumbnail_object(connection: Connection, face_id: UUID, person_id: UUID) -> str | None:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from functions.admin.door import access
 from functions.admin.door.auth import Caller
 from functions.admin.door.problems import conflict
-from shared import outbox
+from functions.admin.operations import store
+from shared import job_ledger
 from shared.consent import keep_consent
-from shared.contracts import DetectRequested, Priority
+from shared.contracts import Priority
 from shared.database import Connection
 
 _MOST_PHOTOS = 10_000
@@ -32,33 +33,6 @@ class EnqueueRequest(BaseModel):
     force: bool = False
 
 
-# One job per object generation: the one that is there is asked for again (a new run), or one is made.
-_PHOTOS = """
-SELECT media.id AS media_id, coalesce(media.object_generation, 0) AS generation, job.id AS job_id, job.status
-FROM media LEFT JOIN ml_jobs AS job ON job.job_type = 'detect' AND job.event_id IS NOT NULL
-    AND job.media_ids[1] = media.id AND job.object_generation = coalesce(media.object_generation, 0)
-WHERE media.event_id = %(event_id)s AND (%(media_ids)s::uuid[] IS NULL OR media.id = ANY(%(media_ids)s))
-    AND media.object_name IS NOT NULL AND media.deleted_generation < coalesce(media.object_generation, 1)
-    -- Before the limit, so that an event of more photos gets on with the rest when it is asked for again.
-    AND (job.id IS NULL OR job.status = 'failed' OR (job.status = 'completed' AND %(force)s)
-        OR (job.status = 'pending' AND job.released_at IS NULL AND %(priority)s <> 'low'))
-ORDER BY media.created_at, media.id LIMIT %(limit)s
--- An upload that is being accepted this moment is waited for, and has its job then.
-FOR NO KEY UPDATE OF media
-"""
-_MAKE_JOB = """
-INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, priority, released_at)
-VALUES ('detect', %(event_id)s, ARRAY[%(media_id)s::uuid], %(generation)s, %(priority)s, %(released)s)
-ON CONFLICT DO NOTHING RETURNING id, run
-"""
-_ASK_ANEW = """
-UPDATE ml_jobs SET status = 'pending', run = run + 1, attempts = 0, error_code = NULL, error = NULL, result = NULL,
-    priority = %(priority)s, released_at = %(released)s, started_at = NULL, completed_at = NULL, reported_at = NULL
-WHERE id = %(job_id)s AND (status = 'failed' OR (status = 'completed' AND %(force)s)
-    OR (status = 'pending' AND released_at IS NULL AND %(priority)s <> 'low')) RETURNING id, run
-"""
-
-
 def enqueue(connection: Connection, caller: Caller, request: EnqueueRequest) -> list[dict[str, Any]]:
     """Make or renew the jobs, together with their messages; returns ``{job_id, media_id}`` for each.
 
@@ -71,36 +45,27 @@ def enqueue(connection: Connection, caller: Caller, request: EnqueueRequest) -> 
     access.to_event(connection, caller, request.event_id)
     if not keep_consent(connection, request.event_id):
         raise conflict("no_consent", "face recognition is not switched on for this event, or it is archived")
-    photos = connection.execute(
-        _PHOTOS,
-        {
-            "event_id": request.event_id,
-            "media_ids": request.media_ids,
-            "force": request.force,
-            "priority": request.priority,
-            "limit": _MOST_PHOTOS,
-        },
-    ).fetchall()
-    return [job for photo in photos if (job := _ask_for(connection, request, photo))]
-
-
-def _ask_for(connection: Connection, request: EnqueueRequest, photo: dict[str, Any]) -> dict[str, Any] | None:
-    released = None if request.priority == "low" else connection.execute("SELECT now() AS now").fetchone()
-    values = {
-        "event_id": request.event_id,
-        "media_id": photo["media_id"],
-        "generation": photo["generation"],
-        "job_id": photo["job_id"],
-        "priority": request.priority,
-        "force": request.force,
-        "released": released["now"] if released else None,
-    }
-    job = connection.execute(_MAKE_JOB if photo["job_id"] is None else _ASK_ANEW, values).fetchone()
-    if job is None:
-        return None
-    if released is not None:
-        outbox.add_message(
-            connection,
-            DetectRequested(job_id=job["id"], run=job["run"], event_id=request.event_id, media_id=photo["media_id"]),
-        )
-    return {"job_id": str(job["id"]), "media_id": str(photo["media_id"])}
+    states = {"failed"}
+    if request.force:
+        states.add("completed")
+    if request.priority != "low":
+        states.add("waiting")
+    photos = store.photos_to_ask_for(connection, request.event_id, request.media_ids, states, _MOST_PHOTOS)
+    is_released = request.priority != "low"
+    asked = job_ledger.make_detections(
+        connection,
+        [photo.object for photo in photos if photo.job_id is None],
+        priority=request.priority,
+        is_released=is_released,
+    ) + job_ledger.renew(
+        connection,
+        [photo.job_id for photo in photos if photo.job_id is not None],
+        states=states,
+        priority=request.priority,
+        is_released=is_released,
+    )
+    by_photo = {job.media_id: job for job in asked}
+    jobs = [by_photo[photo.object.media_id] for photo in photos if photo.object.media_id in by_photo]
+    if is_released:
+        job_ledger.publish(connection, jobs)
+    return [{"job_id": str(job.id), "media_id": str(job.media_id)} for job in jobs]

@@ -59,7 +59,7 @@ def routes(room: Room) -> APIBlueprint:
         caller: Caller = flask.g.caller
         with room.transaction(caller) as connection:
             entered = access.to_media(connection, caller, path.media_id, "member")
-            photo = faces_store.photo(connection, path.media_id)
+            photo = faces_store.photo(connection, entered.event_id, path.media_id)
             if photo is None:
                 raise _no_photo()
             note_read(connection, caller, entered.event_id, "photo", path.media_id)

@@ -350,15 +350,7 @@ def join_event(connection: Connection, event_id: UUID, user_id: UUID) -> None:
 # ---------------------------------------------------------------- the person as the API shows it
 
 _STATE = """
-SELECT face_persons.id, face_persons.event_id, face_persons.status, face_persons.version,
-    face_persons.representative_face_id AS cover_face_id, face_persons.merged_into_id, face_persons.created_at,
-    face_persons.invitation_email, face_persons.linked_user_id, users.display_name AS linked_name,
-    held.face_count, held.photo_count
-FROM face_persons LEFT JOIN users ON users.id = face_persons.linked_user_id, LATERAL (
-    SELECT count(*) AS face_count, count(DISTINCT media_id) AS photo_count FROM faces
-    WHERE faces.face_person_id = face_persons.id AND faces.event_id = face_persons.event_id
-) AS held
-WHERE face_persons.id = %s
+SELECT * FROM persons_shown WHERE id = %s
 """
 
 

@@ -102,7 +102,7 @@ def routes(room: Room) -> APIBlueprint:
         after = None if place is None else AfterFace(place.quality, place.id)
         with room.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
-            rows = faces_store.faces_of_person(connection, path.person_id, after, query.limit + 1)
+            rows = faces_store.faces_of_person(connection, entered.event_id, path.person_id, after, query.limit + 1)
             note_read(connection, caller, entered.event_id, "person", path.person_id)
         page = rows[: query.limit]
         more = None
@@ -136,7 +136,7 @@ def routes(room: Room) -> APIBlueprint:
         with room.transaction(caller) as connection:
             entered = access.to_face(connection, caller, path.face_id, "member")
             # The row says whether there is a thumbnail; the object may be there a moment longer.
-            face = faces_store.thumbnail(connection, path.face_id)
+            face = faces_store.thumbnail(connection, entered.event_id, path.face_id)
             if face is None or face["thumbnail_object"] is None:
                 raise _no_thumbnail()
             note_read(connection, caller, entered.event_id, "thumbnail", path.face_id)

@@ -22,7 +22,7 @@ class AfterFace:
 
 _FACES_OF_PERSON = """
 SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human
-FROM faces WHERE face_person_id = %(person_id)s AND (
+FROM faces WHERE event_id = %(event_id)s AND face_person_id = %(person_id)s AND (
     %(after_id)s::uuid IS NULL OR quality_score < %(quality)s::real
     OR (quality_score = %(quality)s::real AND id > %(after_id)s)
 )
@@ -44,21 +44,26 @@ ORDER BY quality_score DESC, id LIMIT %(limit)s
 """
 _FACES = """
 SELECT id, media_id, face_person_id AS person_id, bbox, quality_score AS quality, placed_by_human
-FROM faces WHERE id = ANY(%s)
+FROM faces WHERE event_id = %s AND id = ANY(%s)
 """
 _THUMBNAIL = """
-SELECT event_id, thumbnail_object, object_generation, embedding_model, bbox FROM faces WHERE id = %s
+SELECT event_id, thumbnail_object, object_generation, embedding_model, bbox FROM faces
+WHERE event_id = %s AND id = %s
 """
 _PHOTO = """
 SELECT bucket, object_name, object_generation FROM media
-WHERE id = %s AND bucket IS NOT NULL AND object_name IS NOT NULL AND deleted_generation < object_generation
+WHERE event_id = %s AND id = %s AND bucket IS NOT NULL AND object_name IS NOT NULL
+    AND deleted_generation < object_generation
 """
 
 
-def faces_of_person(connection: Connection, person_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
+def faces_of_person(
+    connection: Connection, event_id: UUID, person_id: UUID, after: AfterFace | None, limit: int
+) -> list[Row]:
     """Up to ``limit`` faces of a person, the best first."""
     place = {"quality": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_FACES_OF_PERSON, {"person_id": person_id, **place, "limit": limit}).fetchall()
+    values = {"event_id": event_id, "person_id": person_id, **place, "limit": limit}
+    return connection.execute(_FACES_OF_PERSON, values).fetchall()
 
 
 def faces_of_nobody(connection: Connection, event_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
@@ -67,16 +72,16 @@ def faces_of_nobody(connection: Connection, event_id: UUID, after: AfterFace | N
     return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **place, "limit": limit}).fetchall()
 
 
-def faces(connection: Connection, face_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """Some faces by id."""
-    return {row["id"]: row for row in connection.execute(_FACES, (list(face_ids),)).fetchall()}
+def faces(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Some of the event's faces by id."""
+    return {row["id"]: row for row in connection.execute(_FACES, (event_id, list(face_ids))).fetchall()}
 
 
-def thumbnail(connection: Connection, face_id: UUID) -> Row | None:
+def thumbnail(connection: Connection, event_id: UUID, face_id: UUID) -> Row | None:
     """Where the face's thumbnail is, and what it was made from; None when there is no such face."""
-    return connection.execute(_THUMBNAIL, (face_id,)).fetchone()
+    return connection.execute(_THUMBNAIL, (event_id, face_id)).fetchone()
 
 
-def photo(connection: Connection, media_id: UUID) -> Row | None:
+def photo(connection: Connection, event_id: UUID, media_id: UUID) -> Row | None:
     """The photo's object; None when it has none or none any more."""
-    return connection.execute(_PHOTO, (media_id,)).fetchone()
+    return connection.execute(_PHOTO, (event_id, media_id)).fetchone()

@@ -196,7 +196,7 @@ def routes(room: Room) -> APIBlueprint:
             page = rows[: query.limit]
             of_faces = [row for row in page if row["kind"] == "face"]
             of_persons = [row for row in page if row["kind"] == "merge"]
-            faces = faces_store.faces(connection, [row["first_id"] for row in of_faces])
+            faces = faces_store.faces(connection, path.event_id, [row["first_id"] for row in of_faces])
             persons = persons_store.states(
                 connection, [row["second_id"] for row in page] + [row["first_id"] for row in of_persons]
             )

@@ -45,27 +45,24 @@ class AfterPerson:
     name: str
 
 
-# Faces are counted, not read from the persons' metadata: that is what the last run or decision wrote.
+# The order by photos counts those that were there when the first page was asked for; on that page that is all.
 _LISTED = """
-WITH counted AS (
-    SELECT face_person_id, count(*) AS face_count, count(DISTINCT media_id) AS photo_count,
-        count(DISTINCT media_id) FILTER (WHERE created_at <= coalesce(%(as_of)s, now())) AS ranked_photos
-    FROM faces WHERE event_id = %(event_id)s AND face_person_id IS NOT NULL GROUP BY face_person_id
+WITH ranked AS (
+    SELECT face_person_id, count(DISTINCT media_id) AS photos
+    FROM faces WHERE event_id = %(event_id)s AND face_person_id IS NOT NULL AND created_at <= %(as_of)s
+    GROUP BY face_person_id
 ), listed AS (
-    SELECT person.id, person.event_id, person.status, person.version, person.representative_face_id AS cover_face_id,
-        person.merged_into_id, person.created_at, person.invitation_email, person.linked_user_id,
-        users.display_name AS linked_name,
+    SELECT person.*,
         -- Who has a name comes first.
-        coalesce('a' || trombi_folded(users.display_name), 'b') COLLATE "C" AS ranked_name,
-        coalesce(counted.face_count, 0) AS face_count, coalesce(counted.photo_count, 0) AS photo_count,
-        coalesce(counted.ranked_photos, 0) AS ranked_photos, coalesce(%(as_of)s, now()) AS as_of
-    FROM face_persons AS person
-    LEFT JOIN counted ON counted.face_person_id = person.id
-    LEFT JOIN users ON users.id = person.linked_user_id
+        coalesce('a' || trombi_folded(person.linked_name), 'b') COLLATE "C" AS ranked_name,
+        CASE WHEN %(as_of)s::timestamptz IS NULL THEN person.photo_count ELSE coalesce(ranked.photos, 0) END
+            AS ranked_photos,
+        coalesce(%(as_of)s, now()) AS as_of
+    FROM persons_shown AS person LEFT JOIN ranked ON ranked.face_person_id = person.id
     WHERE person.event_id = %(event_id)s AND person.status = ANY(%(statuses)s)
-        AND coalesce(counted.face_count, 0) >= %(min_faces)s
+        AND person.face_count >= %(min_faces)s
         AND (%(linked_to)s::uuid IS NULL OR person.linked_user_id = %(linked_to)s)
-        AND (%(words)s::text IS NULL OR trombi_has_words(users.display_name, %(words)s))
+        AND (%(words)s::text IS NULL OR trombi_has_words(person.linked_name, %(words)s))
         AND (%(media_id)s::uuid IS NULL OR person.id IN (
             SELECT face_person_id FROM faces WHERE media_id = %(media_id)s AND event_id = %(event_id)s
         ))
@@ -166,7 +163,8 @@ WITH halved AS (
         faces.placed_by_human, suggestion.face_id IS NOT NULL AS asked,
         row_number() OVER (
             PARTITION BY faces.face_person_id, suggestion.face_id IS NOT NULL
-            ORDER BY faces.id = person.representative_face_id DESC, faces.quality_score DESC, faces.id
+            ORDER BY faces.thumbnail_object IS NULL, (faces.id = person.representative_face_id) IS TRUE DESC,
+                trombi_cover_score(quality_score, sharpness, yaw, pitch, size_px) DESC, faces.id
         ) AS place
     FROM faces JOIN face_persons AS person ON person.id = faces.face_person_id
     LEFT JOIN split_suggestions AS suggestion
@@ -175,18 +173,7 @@ WITH halved AS (
 )
 SELECT * FROM halved WHERE asked OR place = 1 ORDER BY person_id, asked, place
 """
-_STATES = """
-SELECT person.id, person.event_id, person.status, person.version, person.representative_face_id AS cover_face_id,
-    person.merged_into_id, person.created_at, person.invitation_email, person.linked_user_id,
-    users.display_name AS linked_name, counted.face_count, counted.photo_count
-FROM face_persons AS person
-LEFT JOIN users ON users.id = person.linked_user_id
-CROSS JOIN LATERAL (
-    SELECT count(*) AS face_count, count(DISTINCT media_id) AS photo_count
-    FROM faces WHERE faces.face_person_id = person.id
-) AS counted
-WHERE person.id = ANY(%s)
-"""
+_STATES = "SELECT * FROM persons_shown WHERE id = ANY(%s)"
 
 
 def suggestions(connection: Connection, event_id: UUID, after: AfterSuggestion | None, limit: int) -> list[Row]:

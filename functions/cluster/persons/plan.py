@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from functions.cluster.faces.centroids import group_sums, similarity_to_others
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from functions.cluster.persons.matching import NOBODY, Groups, Standing, match_groups
-from functions.cluster.persons.representative import best_cover
 from functions.cluster.persons.side_by_side import SideBySide
 from functions.cluster.persons.suggestions import suggest_faces, suggest_merges
 from functions.cluster.persons.two_people import suggest_splits
@@ -347,7 +346,7 @@ class _Board:
             is_kept = person is not None and (person.cover_chosen_by_human or person_id in self.held)
             if is_kept and any(face.face_id == now for face in faces):
                 continue
-            best = best_cover(faces).face_id if faces else None
+            best = _best_face(faces).face_id if faces else None
             if best != now:
                 changed[person_id] = best
         return changed
@@ -388,6 +387,11 @@ class _Board:
             self.side_by_side.two_people,
             self.parameters,
         )
+
+
+def _best_face(faces: list[FaceState]) -> FaceState:
+    """Return the face with the highest ``cover_score``, of equals the smallest id: as ``trombi_best_faces`` of SQL."""
+    return min(faces, key=lambda face: (-face.cover_score, face.face_id))
 
 
 def _survivor(person_id: UUID, persons: dict[UUID, PersonState]) -> UUID | None:

@@ -7,12 +7,15 @@ import json
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from functions.admin.operations import enqueue as enqueue_module
 from shared.contracts import DetectRequested
+from shared.outbox import Outbox
 from tests.arrange import detect_job, event, job_row, member, photo, rows, snapshot
 from tests.integration.admin.conftest import AdminSite
 
@@ -195,6 +198,45 @@ def test_more_photos_than_one_request_takes_are_asked_for_by_the_next(
     counts = [len(site.enqueue(site.token(), event_id=event_id)[1]["jobs"]) for _ in range(3)]
     assert counts == [2, 1, 0]
     assert set(asked_for(site)) == waiting
+
+
+def test_a_request_takes_no_more_statements_for_many_photos_than_for_one(
+    site: AdminSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    execute = psycopg.Connection.execute
+
+    def counted(connection: psycopg.Connection[Any], statement: Any, *values: Any, **options: Any) -> Any:
+        statements.append(str(statement))
+        return execute(connection, statement, *values, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    # Nothing is published meanwhile: the outbox is drained entry by entry.
+    monkeypatch.setattr(Outbox, "drain_quietly", lambda _: None)
+    needed = []
+    for photos in (1, 1, 30):  # the first sets the connection up
+        event_id = event(site.connection)
+        for _ in range(photos):
+            photo(site.connection, event_id)
+            failed = photo(site.connection, event_id)
+            detect_job(site.connection, event_id, failed, status="failed", error="x", error_code="x")
+        statements.clear()
+        assert len(site.enqueue(site.token(), event_id=event_id)[1]["jobs"]) == 2 * photos
+        needed.append(len(statements))
+    assert needed[1] == needed[2]
+
+
+def test_messages_are_in_the_order_of_the_photos(site: AdminSite) -> None:
+    event_id = event(site.connection)
+    media = []
+    for age in range(6, 0, -1):
+        media.append(photo(site.connection, event_id, age=timedelta(hours=age)))
+        if age % 2:
+            detect_job(site.connection, event_id, media[-1], status="failed", error="x", error_code="x")
+    answered = site.enqueue(site.token(), event_id=event_id)[1]["jobs"]
+    assert [UUID(job["media_id"]) for job in answered] == media
+    sent = [DetectRequested.parse(sent.data, sent.attributes) for sent in site.bus.to("detect-requests")]
+    assert [message.media_id for message in sent] == media
 
 
 def test_two_requests_at_once_ask_for_each_photo_once(site: AdminSite) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from functions.callback import store
+from shared import job_ledger
 from shared.contracts import ClusterRequested, JobFinished, Notification
 from shared.log import configure_logging
 from tests.arrange import cluster_job, counters, detect_job, event, job_row, photo, snapshot, withdraw_consent
@@ -289,9 +289,9 @@ def test_the_told_mark_is_the_job_s_and_ends_with_it(callback: Callback) -> None
     older = cluster_job(callback.connection, event_id, status="completed", age=timedelta(minutes=5))
     newest = cluster_job(callback.connection, event_id, status="completed")
     with callback.database.transaction() as inner:
-        assert store.take_finished_run(inner, event_id) == (newest, 1)
-        assert store.take_finished_run(inner, event_id) is None
+        assert job_ledger.take_finished_run(inner, event_id) == (newest, 1)
+        assert job_ledger.take_finished_run(inner, event_id) is None
     assert job_row(callback.connection, older)["result"] == {}
     callback.connection.execute("UPDATE ml_jobs SET result = %s, run = 2 WHERE id = %s", (Jsonb({}), newest))
     with callback.database.transaction() as inner:
-        assert store.take_finished_run(inner, event_id) == (newest, 2)
+        assert job_ledger.take_finished_run(inner, event_id) == (newest, 2)

@@ -9,8 +9,7 @@ import pytest
 
 from local.migrate import MIGRATIONS, SCHEMA, MigrationError, dump_schema, migrate
 from shared.database import Connection
-from tests.arrange import detect_job, event, face, person, photo
-from tests.databases import Databases
+from tests.arrange import detect_job, event, photo
 
 
 def test_the_replayed_migrations_equal_schema_sql(database_url: str, tmp_path: Path) -> None:
@@ -149,18 +148,3 @@ def _insert_face(
         " size_px) VALUES (gen_random_uuid(), %s, %s, 1, %s, array_fill(0.1, ARRAY[512])::vector, %s, 0.9, 80)",
         (media, event, box, model),
     )
-
-
-def test_a_face_gets_its_person_without_being_inserted_into_the_vector_index_again(databases: Databases) -> None:
-    # Nobody else's changes are counted in a database that is new.
-    with psycopg.connect(databases.fresh(), autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
-        event_id = event(connection)
-        person_id = person(connection, event_id)
-        for _ in range(50):
-            face(connection, event_id, photo(connection, event_id))
-        connection.execute("UPDATE faces SET face_person_id = %s, updated_at = now()", (person_id,))
-        connection.execute("SELECT pg_stat_force_next_flush()")
-        row = connection.execute(
-            "SELECT n_tup_upd AS changed, n_tup_hot_upd AS in_place FROM pg_stat_user_tables WHERE relname = 'faces'"
-        ).fetchone()
-    assert row == {"changed": 50, "in_place": 50}

@@ -419,7 +419,7 @@ def test_the_cover_follows_the_best_face_but_not_against_a_human() -> None:
         for number in range(3):
             event.face(f"{name[0]}{number}", axis, label=axis, person=name)
     event.faces = [
-        FaceState(**{**face.__dict__, "quality_score": 0.99}) if face.face_id == some_id(f"{letter}2") else face
+        FaceState(**{**face.__dict__, "cover_score": 0.99}) if face.face_id == some_id(f"{letter}2") else face
         for letter, face in zip("aaaccchhh", event.faces, strict=True)
     ]
     assert event.plan().representatives == {some_id("auto"): some_id("a2")}
