@@ -139,6 +139,20 @@ def test_what_is_deployed_imports_neither_tests_nor_the_emulated_cloud(folder: s
         assert not [name for name in imports(path) if is_of(name, "tests") or is_of(name, "local")], path
 
 
+TREE = "functions.cluster.tree"
+
+
+def test_the_clustering_engine_is_used_by_its_three_public_names_alone() -> None:
+    package = parsed(Path("functions/cluster/tree/__init__.py"))
+    words = [node.value for node in ast.walk(package) if isinstance(node, ast.Constant)]
+    public = {word for word in words if isinstance(word, str) and word.isidentifier()}
+    assert public == {"BlockRunner", "Clustering", "cluster"}
+    for path in modules("functions", "benchmarks", "shared", "local"):
+        if path.parent != Path("functions/cluster/tree"):
+            used = {name for name in imports(path) if is_of(name, TREE)}
+            assert used <= {f"{TREE}.{name}" for name in public}, path
+
+
 def test_shared_imports_no_function() -> None:
     for path in modules("shared"):
         assert not [name for name in imports(path) if is_of(name, "functions")], path
@@ -146,7 +160,9 @@ def test_shared_imports_no_function() -> None:
 
 PURE = [
     "functions/callback/debounce.py",
+    "functions/cluster/embeddings.py",
     "functions/cluster/faces/centroids.py",
+    "functions/cluster/labels.py",
     "functions/cluster/faces/rules.py",
     "functions/cluster/tree/hdbscan_cosine.py",
     "functions/cluster/persons/matching.py",
