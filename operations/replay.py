@@ -1,4 +1,4 @@
-"""Replay of dead letters, by an operator: ``python -m functions.callback.replay``.
+"""Replay of dead letters, by an operator: ``python -m operations.replay``.
 
 A letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that a
 replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from operations import store
 from shared.bus import load_bus
 from shared.contracts import StorageNotification, message_type
 from shared.database import Connection, Database
@@ -28,33 +29,15 @@ Report = Callable[[str], None]
 _OF_THE_BUS = ("CloudPubSubDeadLetter", "goog")
 _EVERY = 50
 
-_COUNT = """
-SELECT count(*) AS letters FROM dead_letters
-WHERE replayed_at IS NULL AND (%(topic)s::text IS NULL OR topic = %(topic)s)
-    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
-"""
-# SKIP LOCKED: two replays at once share the work.
-_NEXT = """
-SELECT id, topic, data, attributes, error, job_id FROM dead_letters
-WHERE replayed_at IS NULL AND id > %(after)s AND (%(topic)s::text IS NULL OR topic = %(topic)s)
-    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
-ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
-_REPLAYED = "UPDATE dead_letters SET replayed_at = clock_timestamp() WHERE id = %s"
-
 
 @dataclass(frozen=True)
 class Wanted:
     """Which of the letters that wait: of one topic, with these ids, or all; at most ``limit``."""
 
     topic: str | None = None
-    ids: tuple[int, ...] | None = None
+    ids: list[int] | None = None
     limit: int = 10_000
     only_list: bool = False
-
-    def values(self) -> dict[str, Any]:
-        """As the statements take it."""
-        return {"topic": self.topic, "ids": list(self.ids) if self.ids is not None else None}
 
 
 def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Report) -> Counter[Outcome]:
@@ -66,14 +49,14 @@ def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Rep
         Retryable: the database or the bus is away. What was replayed until then stays replayed.
     """
     with database.transaction() as connection:
-        row = connection.execute(_COUNT, wanted.values()).fetchone()
-    total = min(row["letters"] if row else 0, wanted.limit)
+        waiting = store.count_dead_letters(connection, wanted.topic, wanted.ids)
+    total = min(waiting, wanted.limit)
     report(f"{total} dead letters wait")
     outcomes: Counter[Outcome] = Counter()
     after = 0
     while outcomes.total() < wanted.limit:
         with database.transaction() as connection:
-            letter = connection.execute(_NEXT, {**wanted.values(), "after": after}).fetchone()
+            letter = store.next_dead_letter(connection, wanted.topic, wanted.ids, after)
             if letter is None:
                 break
             after = letter["id"]
@@ -97,7 +80,7 @@ def _one(
         report(f"{name}: {letter['error']}")
         return "listed"
     publisher.publish(letter["topic"], data, attributes)
-    connection.execute(_REPLAYED, (letter["id"],))
+    store.mark_replayed(connection, letter["id"])
     return "replayed"
 
 
@@ -116,7 +99,7 @@ def arguments(words: Sequence[str] | None) -> Wanted:
     """What the command line asks for; a mistake in it ends the program with how it is meant."""
     topics = [topic.name for topic in load_bus().topics]
     parser = argparse.ArgumentParser(
-        prog="python -m functions.callback.replay",
+        prog="python -m operations.replay",
         description="Send dead letters to the topics they came from. DATABASE_URL and GOOGLE_CLOUD_PROJECT say where.",
     )
     parser.add_argument("--topic", choices=topics, help="only letters of this topic")
@@ -124,7 +107,7 @@ def arguments(words: Sequence[str] | None) -> Wanted:
     parser.add_argument("--limit", type=int, default=10_000, help="at most so many (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="tell what would be replayed, and why it died")
     given = parser.parse_args(words)
-    return Wanted(given.topic, tuple(given.id) if given.id else None, given.limit, given.list)
+    return Wanted(given.topic, given.id, given.limit, given.list)
 
 
 def main(words: Sequence[str] | None = None) -> int:
