@@ -20,9 +20,8 @@ _BUILDER = "trombi"
 
 def revision() -> str:
     """The commit, marked where the tree has been changed since."""
-    changed = answer(
-        "git", "-C", str(ROOT), "status", "--porcelain", "--", "functions", "operations", "shared", "sql", "local"
-    )
+    shipped = ("functions", "operations", "shared", "sql", "local")
+    changed = answer("git", "-C", str(ROOT), "status", "--porcelain", "--", *shipped)
     return answer("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
 
 

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.callback.conftest import callback as callback
+from tests.integration.callback.conftest import callback
+
+__all__ = ["callback"]
