@@ -107,7 +107,7 @@ def event_of(connection: Connection, subject: Subject, subject_id: UUID) -> dict
 def membership(
     connection: Connection, subject: Subject, subject_id: UUID, user_id: UUID | None
 ) -> dict[str, Any] | None:
-    """Return the ``event_id`` of something and the user's ``role`` in that event; None for who does not belong to it."""
+    """Return the ``event_id`` of something and the user's ``role`` there; None for who does not belong."""
     return connection.execute(subject.membership, {"id": subject_id, "user_id": user_id}).fetchone()
 
 
