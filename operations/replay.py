@@ -1,7 +1,7 @@
 """Replay of dead letters, by an operator: ``python -m operations.replay``.
 
-A letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that a
-replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
+A dead letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that
+a replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
 idempotent; a job that failed for its dead letter runs again.
 """
 
@@ -32,7 +32,7 @@ _EVERY = 50
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of the letters that wait: of one topic, with these ids, or all; at most ``limit``."""
+    """Which of the messages that wait: of one topic, with these ids, or all; at most ``limit``."""
 
     topic: str | None = None
     ids: list[int] | None = None
@@ -41,9 +41,9 @@ class Wanted:
 
 
 def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Report) -> Counter[Outcome]:
-    """Replay the letters that are wanted, oldest first, and return how many had which outcome.
+    """Replay the messages that are wanted, oldest first, and return how many had which outcome.
 
-    A letter whose content no function would read today is told and left where it is: it would only come back.
+    A message whose content no function would read today is told and left where it is: it would only come back.
 
     Raises:
         Retryable: the database or the bus is away. What was replayed until then stays replayed.
@@ -56,31 +56,31 @@ def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Rep
     after = 0
     while outcomes.total() < wanted.limit:
         with database.transaction() as connection:
-            letter = store.next_dead_letter(connection, wanted.topic, wanted.ids, after)
-            if letter is None:
+            message = store.next_dead_letter(connection, wanted.topic, wanted.ids, after)
+            if message is None:
                 break
-            after = letter["id"]
-            outcomes[_one(connection, publisher, letter, wanted, report)] += 1
+            after = message["id"]
+            outcomes[_one(connection, publisher, message, wanted, report)] += 1
         if outcomes.total() % _EVERY == 0:
             report(f"{outcomes.total()} of {total}")
     return outcomes
 
 
 def _one(
-    connection: Connection, publisher: Publisher, letter: Mapping[str, Any], wanted: Wanted, report: Report
+    connection: Connection, publisher: Publisher, message: Mapping[str, Any], wanted: Wanted, report: Report
 ) -> Outcome:
-    name = f"letter {letter['id']} of {letter['topic']} (job {letter['job_id']})"
-    attributes = {key: text for key, text in letter["attributes"].items() if not key.startswith(_OF_THE_BUS)}
-    data = bytes(letter["data"])
-    problem = _why_nobody_reads_it(letter["topic"], data, attributes)
+    name = f"message {message['id']} of {message['topic']} (job {message['job_id']})"
+    attributes = {key: text for key, text in message["attributes"].items() if not key.startswith(_OF_THE_BUS)}
+    data = bytes(message["data"])
+    problem = _why_nobody_reads_it(message["topic"], data, attributes)
     if problem is not None:
         report(f"{name} stays: {problem}")
         return "malformed"
     if wanted.only_list:
-        report(f"{name}: {letter['error']}")
+        report(f"{name}: {message['error']}")
         return "listed"
-    publisher.publish(letter["topic"], data, attributes)
-    store.mark_replayed(connection, letter["id"])
+    publisher.publish(message["topic"], data, attributes)
+    store.mark_replayed(connection, message["id"])
     return "replayed"
 
 
@@ -102,8 +102,8 @@ def arguments(words: Sequence[str] | None) -> Wanted:
         prog="python -m operations.replay",
         description="Send dead letters to the topics they came from. DATABASE_URL and GOOGLE_CLOUD_PROJECT say where.",
     )
-    parser.add_argument("--topic", choices=topics, help="only letters of this topic")
-    parser.add_argument("--id", type=int, action="append", metavar="N", help="only this letter (may be repeated)")
+    parser.add_argument("--topic", choices=topics, help="only messages of this topic")
+    parser.add_argument("--id", type=int, action="append", metavar="N", help="only this message (may be repeated)")
     parser.add_argument("--limit", type=int, default=10_000, help="at most so many (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="tell what would be replayed, and why it died")
     given = parser.parse_args(words)

@@ -25,7 +25,7 @@ _IS_OURS = "SELECT consent_text_version = %s AS ours FROM events WHERE id = %s"
 _REMOVE = "DELETE FROM events WHERE id = %s AND consent_text_version = %s"
 
 _COUNT = """
-SELECT count(*) AS letters FROM dead_letters
+SELECT count(*) AS messages FROM dead_letters
 WHERE replayed_at IS NULL AND (%(topic)s::text IS NULL OR topic = %(topic)s)
     AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
 """
@@ -63,7 +63,7 @@ def remove_event(connection: Connection, event_id: UUID) -> bool:
 def count_dead_letters(connection: Connection, topic: str | None, ids: list[int] | None) -> int:
     """Count the dead letters that were not replayed, of one topic or of some ids; None means any."""
     row = connection.execute(_COUNT, {"topic": topic, "ids": ids}).fetchone()
-    return row["letters"] if row else 0
+    return row["messages"] if row else 0
 
 
 def next_dead_letter(
@@ -73,6 +73,6 @@ def next_dead_letter(
     return connection.execute(_NEXT, {"topic": topic, "ids": ids, "after": after}).fetchone()
 
 
-def mark_replayed(connection: Connection, letter_id: int) -> None:
+def mark_replayed(connection: Connection, message_id: int) -> None:
     """Mark a dead letter as replayed."""
-    connection.execute(_REPLAYED, (letter_id,))
+    connection.execute(_REPLAYED, (message_id,))
