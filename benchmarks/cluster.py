@@ -35,8 +35,7 @@ from threadpoolctl import threadpool_info
 
 from functions.cluster.faces.rules import group_faces
 from functions.cluster.states import FaceState
-from functions.cluster.tree.block_runner import BlockRunner, available_processors
-from functions.cluster.tree.hdbscan_cosine import cluster
+from functions.cluster.tree import BlockRunner, cluster
 from tests.simulated_events import Scenario, simulate
 
 SIZES = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
@@ -173,7 +172,9 @@ def in_its_own_process(method: str, file: Path, repeat: int) -> Measured | str:
 
 def compare(sizes: Sequence[int], methods: Sequence[str], repeat: int) -> None:
     """Print the table."""
-    print(f"{_kernel()}; {available_processors()} processors; the best of {repeat} or a second (1 from 20,000 on)")
+    print(
+        f"{_kernel()}; {len(os.sched_getaffinity(0))} processors; the best of {repeat} or a second (1 from 20,000 on)"
+    )
     print(f"{'n':>7}  {'method':<26}{'seconds':>9}{'x sgemm':>9}{'MB':>8}{'clusters':>10}{'ARI':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -213,7 +214,7 @@ def _dask_runner() -> BlockRunner:
     """Two local workers, one thread each; the same ones for every call."""
     distributed = importlib.import_module("distributed")
     workers = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-    runner: BlockRunner = importlib.import_module("functions.cluster.tree.dask_runner").DaskRunner(
+    runner: BlockRunner = importlib.import_module("functions.cluster.dask_runner").DaskRunner(
         distributed.Client(workers)
     )
     return runner

@@ -82,8 +82,8 @@ locals {
   }
 
   jobs = {
-    replay = { image = "callback", arguments = ["python", "-m", "functions.callback.replay"], variables = ["GOOGLE_CLOUD_PROJECT", "LOG_LEVEL"] }
-    smoke  = { image = "callback", arguments = ["python", "-m", "functions.callback.smoke"], variables = ["GOOGLE_CLOUD_PROJECT", "LOG_LEVEL"] }
+    replay = { image = "callback", arguments = ["python", "-m", "operations.replay"], variables = ["GOOGLE_CLOUD_PROJECT", "LOG_LEVEL"] }
+    smoke  = { image = "callback", arguments = ["python", "-m", "operations.smoke"], variables = ["GOOGLE_CLOUD_PROJECT", "LOG_LEVEL"] }
   }
 
   networks = local.uses_cloud_sql ? [{

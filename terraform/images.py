@@ -20,7 +20,8 @@ _BUILDER = "trombi"
 
 def revision() -> str:
     """Return the commit, marked if the tree has uncommitted changes."""
-    changed = answer("git", "-C", str(ROOT), "status", "--porcelain", "--", "functions", "shared", "sql", "local")
+    shipped = ("functions", "operations", "shared", "sql", "local")
+    changed = answer("git", "-C", str(ROOT), "status", "--porcelain", "--", *shipped)
     return answer("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
 
 

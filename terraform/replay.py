@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from functions.callback.replay import arguments
+from operations.replay import arguments
 from terraform.deployment import ROOT, Deployment, command, require, run_job
 
 

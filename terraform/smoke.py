@@ -1,6 +1,6 @@
 """A photo through the deployed system: ``python -m terraform.smoke``.
 
-The database's part runs as a job inside the deployment (`functions/callback/smoke.py`), because nothing outside
+The database's part runs as a job inside the deployment (`operations/smoke.py`), because nothing outside
 reaches the database; the photo is uploaded from here, as a host app's server would.
 """
 
@@ -28,7 +28,7 @@ def smoke(
     """Prepare an event, upload, wait for the face, and take everything away again, also after a failure.
 
     Args:
-        step: runs a step of `functions/callback/smoke.py` with these words.
+        step: runs a step of `operations/smoke.py` with these words.
         upload: uploads the file under a name; returns what deletes it again.
         photo: a picture with a face.
         event: an event of one's own that consents; None makes one, and removes it.
@@ -68,7 +68,7 @@ def uploader(project: str, bucket: str) -> Callable[[str, Path], Callable[[], No
 
 def here(words: Sequence[str]) -> None:
     """Run a step on this machine, for a database that it can reach (DATABASE_URL)."""
-    run(sys.executable, "-m", "functions.callback.smoke", *words, environment={**os.environ, "PYTHONPATH": str(ROOT)})
+    run(sys.executable, "-m", "operations.smoke", *words, environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def main() -> None:

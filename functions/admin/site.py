@@ -14,6 +14,7 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from functions.admin.door import store
 from functions.admin.door.answers import pack
 from functions.admin.door.auth import Authenticator, Unauthenticated
 from functions.admin.door.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -79,10 +80,6 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_COUNT_FAILURE = """
-INSERT INTO auth_failures (reason) VALUES (%s)
-ON CONFLICT (day, reason) DO UPDATE SET failures = auth_failures.failures + 1
-"""
 
 
 def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
@@ -241,7 +238,7 @@ def _count(room: Room, refusal: Unauthenticated) -> None:
     logger().warning("authentication failed", reason=refusal.reason)
     try:
         with room.database.transaction() as connection:
-            connection.execute(_COUNT_FAILURE, (refusal.reason,))
+            store.count_auth_failure(connection, refusal.reason)
     except Retryable as error:
         logger().warning("an authentication failure was not counted", reason=str(error))
 

@@ -21,6 +21,7 @@ import flask
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from functions.callback import metrics_store
 from shared import job_ledger
 from shared.contracts import Run
 from shared.database import Connection, Database, again_on_conflict
@@ -38,10 +39,6 @@ _MAX_BODY_BYTES = 2**16
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
-_COUNT_FAILURE = """
-INSERT INTO auth_failures (reason) VALUES (%s)
-ON CONFLICT (day, reason) DO UPDATE SET failures = auth_failures.failures + 1
-"""
 _Word = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
 _Count = Annotated[float, Field(ge=0, le=2**53, allow_inf_nan=False)]
 Outcome = Literal["recorded", "known", "stale"]
@@ -187,7 +184,7 @@ class SignedReports:
         logger().warning("authentication failed", reason=reason)
         try:
             with self._database.transaction() as connection:
-                connection.execute(_COUNT_FAILURE, (reason,))
+                metrics_store.count_auth_failure(connection, reason)
         except Retryable as error:
             logger().warning("an authentication failure was not counted", reason=str(error))
 

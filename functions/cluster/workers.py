@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from functions.cluster.tree.block_runner import BlockRunner
+from functions.cluster.tree import BlockRunner
 from shared.errors import SettingsError
 
 Workers = Callable[[], AbstractContextManager[BlockRunner | None]]
@@ -31,5 +31,5 @@ def workers_at(scheduler_address: str | None) -> Workers:
         missing = "DASK_SCHEDULER_ADDRESS is set, and the package distributed is not installed: add the extra dask"
         raise SettingsError(missing)
     # Imported only here: it takes most of a second, and most installations have no Dask.
-    dask_runner = importlib.import_module("functions.cluster.tree.dask_runner")
+    dask_runner = importlib.import_module("functions.cluster.dask_runner")
     return partial(dask_runner.on_demand, scheduler_address)

@@ -745,7 +745,7 @@ def addresses_suffice(applied: Applied, _: Given) -> Problems:
 def jobs_do_what_they_are_for(applied: Applied, given: Given) -> Problems:
     jobs = {job["name"].removeprefix("trombi-"): job for job in applied.all("google_cloud_run_v2_job")}
     images = {"migrate": "migrate", "replay": "callback", "smoke": "callback"}
-    modules = {"migrate": None, "replay": "functions.callback.replay", "smoke": "functions.callback.smoke"}
+    modules = {"migrate": None, "replay": "operations.replay", "smoke": "operations.smoke"}
     if set(jobs) != set(images):
         yield f"jobs are {sorted(jobs)}"
     for name in set(jobs) & set(images):

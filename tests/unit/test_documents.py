@@ -27,6 +27,15 @@ def test_every_test_that_a_document_names_exists(document: str, least: int) -> N
         assert f"def {name}(" in text if name else "def test_" in text, f"{path}::{name}"
 
 
+def test_every_module_that_a_document_names_exists() -> None:
+    files = ["/" + name for name in _tracked()]
+    for document in DOCUMENTS:
+        if document.name == "CHANGELOG.md":
+            continue  # tells what was once
+        for name in set(re.findall(r"[\w/]+\.(?:py|sql|tf)\b", document.read_text())):
+            assert any(file.endswith("/" + name.lstrip("/")) for file in files), f"{document.name}: {name}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
@@ -42,7 +51,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 
 def test_the_repository_holds_no_photo_and_names_no_registry() -> None:
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = _tracked()
     assert not [name for name in files if re.search(r"\.(jpe?g|heic|webp|avif|tiff?)$", name, re.IGNORECASE)]
     registries = ("pypi" + ".org", "files.python" + "hosted", "registry.npm" + "js", "deb.deb" + "ian")
     for name in files:
@@ -53,3 +62,10 @@ def test_the_repository_holds_no_photo_and_names_no_registry() -> None:
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _tracked() -> list[str]:
+    """The repository's files, those that are not committed yet among them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return [name for name in names if (ROOT / name).exists()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def importers(package: str) -> set[str]:
     """The files of functions, shared and local that import a package."""
     return {
         path.as_posix()
-        for path in modules("functions", "shared", "local")
+        for path in modules("functions", "operations", "shared", "local")
         if any(is_of(name, package) for name in imports(path))
     }
 
@@ -69,6 +70,22 @@ STORES = {
     for path in modules(f"functions/{function}")
     if path.name == "store.py" or path.name.endswith("_store.py")
 }
+
+
+STATEMENT = re.compile(r"\s*(--.*\s)*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|LOCK|NOTIFY|SET)\b")
+NOT_MOVED_YET = {"functions/admin/operations/enqueue.py", "functions/callback/retention.py"}
+
+
+@pytest.mark.parametrize("folder", ["functions", "operations"])
+def test_statements_stand_in_stores_alone(folder: str) -> None:
+    found = {
+        path.as_posix()
+        for path in modules(folder)
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value)
+    }
+    assert found > {"functions/cluster/store.py", "functions/admin/door/store.py"} or folder == "operations"
+    assert {path for path in found if not path.endswith("store.py")} <= NOT_MOVED_YET
 
 
 def test_only_the_database_and_the_stores_import_psycopg() -> None:
@@ -133,29 +150,49 @@ def test_functions_never_import_each_other(function: str) -> None:
         assert not [name for name in imports(path) for other in others if is_of(name, other)], path
 
 
-@pytest.mark.parametrize("folder", ["shared", "functions"])
+@pytest.mark.parametrize("folder", ["shared", "functions", "operations"])
 def test_what_is_deployed_imports_neither_tests_nor_the_emulated_cloud(folder: str) -> None:
     for path in modules(folder):
         assert not [name for name in imports(path) if is_of(name, "tests") or is_of(name, "local")], path
 
 
+TREE = "functions.cluster.tree"
+
+
+def test_the_clustering_engine_is_used_by_its_three_public_names_alone() -> None:
+    package = parsed(Path("functions/cluster/tree/__init__.py"))
+    words = [node.value for node in ast.walk(package) if isinstance(node, ast.Constant)]
+    public = {word for word in words if isinstance(word, str) and word.isidentifier()}
+    assert public == {"BlockRunner", "Clustering", "cluster"}
+    for path in modules("functions", "benchmarks", "shared", "local"):
+        if path.parent != Path("functions/cluster/tree"):
+            used = {name for name in imports(path) if is_of(name, TREE)}
+            assert used <= {f"{TREE}.{name}" for name in public}, path
+
+
 def test_shared_imports_no_function() -> None:
     for path in modules("shared"):
-        assert not [name for name in imports(path) if is_of(name, "functions")], path
+        assert not [name for name in imports(path) if is_of(name, "functions") or is_of(name, "operations")], path
+
+
+def test_operations_and_functions_do_not_import_each_other() -> None:
+    for folder, other in (("operations", "functions"), ("functions", "operations")):
+        for path in modules(folder):
+            assert not [name for name in imports(path) if is_of(name, other)], path
 
 
 PURE = [
     "functions/callback/debounce.py",
+    "functions/cluster/embeddings.py",
     "functions/cluster/faces/centroids.py",
+    "functions/cluster/labels.py",
     "functions/cluster/faces/rules.py",
     "functions/cluster/tree/hdbscan_cosine.py",
-    "functions/cluster/persons/matching.py",
+    *(path.as_posix() for path in modules("functions/cluster/persons")),
     "functions/cluster/parameters.py",
-    "functions/cluster/persons/plan.py",
     "functions/cluster/faces/silhouette.py",
     "functions/cluster/tree/spanning_tree.py",
     "functions/cluster/states.py",
-    "functions/cluster/persons/suggestions.py",
     "functions/detect/boxes.py",
     "functions/detect/objects.py",
     *(path.as_posix() for path in modules("shared/decode")),
@@ -169,8 +206,6 @@ PURE = [
     "functions/cluster/faces/left_over.py",
     "functions/cluster/faces/pictures_of_pictures.py",
     "functions/cluster/faces/same_photo.py",
-    "functions/cluster/persons/side_by_side.py",
-    "functions/cluster/persons/two_people.py",
     "shared/poor_faces.py",
     "shared/calibration.py",
     "shared/sniff.py",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from functions.admin.door import store
 from functions.admin.door.auth import Caller
 from shared.database import Connection
 
 # What a guest is filed under who reads with an invitation's token, and has no account.
 _BY_INVITATION = "invitation"
-_NOTE = "SELECT trombi_note_reads(%s, %s, %s, %s::uuid[])"
 
 
 def note_read(connection: Connection, caller: Caller | None, event_id: UUID, what: str, *subject_ids: UUID) -> None:
@@ -20,4 +20,4 @@ def note_read(connection: Connection, caller: Caller | None, event_id: UUID, wha
     """
     if subject_ids:
         actor = _BY_INVITATION if caller is None else caller.name
-        connection.execute(_NOTE, (actor, event_id, what, list(subject_ids)))
+        store.note_reads(connection, actor, event_id, what, subject_ids)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import flask
 
+from functions.admin.door import store
 from functions.admin.door.auth import Caller
 from functions.admin.door.problems import unprocessable
 from functions.admin.door.room import Room
@@ -16,17 +17,6 @@ from shared.database import Connection, again_on_conflict
 
 HEADER = "Idempotency-Key"
 _LONGEST_KEY = 200
-
-# A request with the same key that is under way is waited for here.
-_TAKE = """
-INSERT INTO idempotency_keys (caller, key, fingerprint, event_id) VALUES (%s, %s, %s, %s)
-ON CONFLICT (caller, key) DO NOTHING RETURNING key
-"""
-_ANSWERED = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE caller = %s AND key = %s"
-_KEEP = """
-UPDATE idempotency_keys SET status = %s, answer = %s::jsonb, event_id = coalesce(event_id, %s)
-WHERE caller = %s AND key = %s
-"""
 
 Work = Callable[[Connection], tuple[int, dict[str, Any]]]
 
@@ -64,15 +54,15 @@ def _answer_for_key(
         raise unprocessable("invalid", f"{HEADER}: 1 to {_LONGEST_KEY} characters")
     fingerprint = _fingerprint(flask.request)
     with room.transaction(caller) as connection:
-        if connection.execute(_TAKE, (caller.name, key, fingerprint, event_id)).fetchone() is None:
-            kept = connection.execute(_ANSWERED, (caller.name, key)).fetchone()
+        if not store.take_key(connection, caller.name, key, fingerprint, event_id):
+            kept = store.kept_answer(connection, caller.name, key)
             if kept is None or bytes(kept["fingerprint"]) != fingerprint:
                 raise unprocessable("key_reused", f"this {HEADER} came with another request before: use a new one")
             return kept["status"], kept["answer"]
         status, answer = work(connection)
         # As the text that is sent, so that the second answer is the first one.
         text = flask.json.dumps(answer)
-        connection.execute(_KEEP, (status, text, event_id or flask.g.get("event_id"), caller.name, key))
+        store.keep_answer(connection, caller.name, key, status, text, event_id or flask.g.get("event_id"))
         return status, answer
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from functions.admin.door import store
 from functions.admin.door.auth import Caller
 from functions.admin.settings import AdminSettings
 from shared.database import Connection, Database
 from shared.outbox import Outbox
 from shared.storage import ObjectStore
-
-# Both end with the transaction. Row level security then checks a second time what access.py allowed.
-_AS_REVIEWER = """
-SELECT set_config('role', 'trombi_reviewer', true), set_config('request.jwt.claims', %s, true)
-"""
 
 
 @dataclass(frozen=True)
@@ -37,5 +32,5 @@ class Room:
         """
         with self.database.transaction() as connection:
             if not caller.is_service:
-                connection.execute(_AS_REVIEWER, (json.dumps({"sub": str(caller.user_id)}),))
+                store.act_as_user(connection, caller.user_id)
             yield connection

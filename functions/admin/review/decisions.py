@@ -15,8 +15,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from functions.admin.door.problems import Problem, conflict, not_found, unprocessable
+from functions.admin.review import checks, ledger
 from functions.admin.review import decisions_store as store
-from functions.admin.review import ledger
 from functions.admin.review.ledger_store import Scope
 from functions.admin.review.person_state import person_state
 from shared.database import Connection
@@ -53,13 +53,13 @@ def link(
         Problem: 404 no such person; 422 the user does not belong to the event; 409 the person changed, is linked
             already, was merged, the user is linked to another person, or said that it is not them (unless ``again``).
     """
-    person, place = _locked(connection, actor, person_id, version, users=[user_id])
-    _refuse_status(connection, person, "linked", "merged")
+    person, place = checks.locked_person(connection, actor, person_id, version, users=[user_id])
+    checks.refuse_status(connection, person, "linked", "merged")
     event_id = person["event_id"]
     if not store.is_member(connection, event_id, user_id):
         raise unprocessable("not_a_member", "only members of the event can be linked: invite them instead")
     if not again and store.has_declined(connection, person_id, email=None, user_id=user_id):
-        raise _conflict(
+        raise checks.conflict_about(
             connection, "declined", 'they said it is not them: send "again": true if you know better', person
         )
     other = store.person_linked_to(connection, event_id, user_id, person_id)
@@ -84,9 +84,9 @@ def unlink(connection: Connection, actor: UUID | None, person_id: UUID, *, versi
     Raises:
         Problem: 404 no such person; 409 they are neither linked nor invited, or changed.
     """
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, "pending", "ignored", "merged")
-    users = _users(person)
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, "pending", "ignored", "merged")
+    users = checks.tagged_users(person)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), users)
     with ledger.decide(connection, "unlink", actor, place, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, "pending")
@@ -122,10 +122,10 @@ def invite(
         Problem: 404 no such person; 409 they are linked or merged, changed, or this address answered that it is not
             them (unless ``again``).
     """
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, "linked", "merged")
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, "linked", "merged")
     if not again and store.has_declined(connection, person_id, email=invitation.email, user_id=None):
-        raise _conflict(
+        raise checks.conflict_about(
             connection, "declined", 'this address said it is not them: send "again": true if you know better', person
         )
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
@@ -155,7 +155,7 @@ def accept(connection: Connection, invitation_id: UUID, user_id: UUID) -> Decide
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = _open_invitation(connection, invitation_id, user_id)
+    invitation, person, place = checks.open_invitation(connection, invitation_id, user_id)
     event_id, person_id = person["event_id"], person["id"]
     other = store.person_linked_to(connection, event_id, user_id, person_id)
     together = frozenset({person_id} | ({other} if other else set()))
@@ -182,7 +182,7 @@ def decline(connection: Connection, invitation_id: UUID) -> Decided:
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = _open_invitation(connection, invitation_id, None)
+    invitation, person, place = checks.open_invitation(connection, invitation_id, None)
     scope = Scope(person["event_id"], frozenset({person["id"]}), frozenset(), frozenset())
     with ledger.decide(connection, "decline", None, place, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "declined")
@@ -208,20 +208,20 @@ def merge(
     gone = sorted(set(gone))
     if not gone or into in gone:
         raise unprocessable("nothing_to_merge", "name at least one other person to merge into this one")
-    survivor, place = _locked(connection, actor, into, version, others=gone)
-    persons = [survivor, *(_person(connection, person_id) for person_id in gone)]
+    survivor, place = checks.locked_person(connection, actor, into, version, others=gone)
+    persons = [survivor, *(checks.person_of(connection, person_id) for person_id in gone)]
     if any(person["event_id"] != survivor["event_id"] for person in persons):
         raise not_found("no such person")
     for person in persons:
-        _refuse_status(connection, person, "merged")
+        checks.refuse_status(connection, person, "merged")
     users = {person["linked_user_id"] for person in persons if person["status"] == "linked"}
     if len(users) > 1:
-        raise _conflict(
+        raise checks.conflict_about(
             connection, "two_people", "they are linked to different people: unlink all but one first", survivor
         )
     addresses = {person["invitation_email"] for person in persons if person["invitation_email"]}
     if not users and len(addresses) > 1:
-        raise _conflict(
+        raise checks.conflict_about(
             connection, "two_invitations", "different people are invited: withdraw all but one first", survivor
         )
     scope = Scope(survivor["event_id"], frozenset({into, *gone}), frozenset(), frozenset(users))
@@ -238,7 +238,7 @@ def merge(
 
 def _merge(connection: Connection, gone: Sequence[UUID], into: UUID) -> None:
     """Faces, suggestions and open invitations go to the survivor, and the strongest status of all."""
-    persons = [_person(connection, person_id) for person_id in (into, *gone)]
+    persons = [checks.person_of(connection, person_id) for person_id in (into, *gone)]
     store.merge_persons(connection, gone, into)
     for person_id in gone:
         store.set_status(connection, person_id, "merged", into=into)
@@ -269,13 +269,13 @@ def split(
     Raises:
         Problem: 404 no such person; 422 faces that are not theirs, or all of them; 409 merged, or changed.
     """
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, "merged")
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, "merged")
     event_id = person["event_id"]
-    _require_in(connection, event_id, face_ids, person_id)
+    checks.require_in(connection, event_id, face_ids, person_id)
     wanted = frozenset(face_ids)
     made = uuid4()
-    users = _users(person)
+    users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id, made}), wanted, users)
     with ledger.decide(connection, "split", actor, place, scope, moves_faces=True) as entry:
         if wanted >= entry.scope.face_ids:
@@ -302,22 +302,27 @@ def move(
     Raises:
         Problem: 404 no such faces or person; 409 the person was merged or changed, or all faces are there already.
     """
-    event_id = _event_of_faces(connection, face_ids)
+    event_id = checks.event_of_faces(connection, face_ids)
     place = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
-    found = _faces(connection, event_id, face_ids)
+    found = checks.faces_of(connection, event_id, face_ids)
     if to is not None:
-        target = _person(connection, to)
+        target = checks.person_of(connection, to)
         if target["event_id"] != event_id:
             raise not_found("no such person")
-        _refuse_stale(connection, target, version)
-        _refuse_status(connection, target, "merged")
+        checks.refuse_stale(connection, target, version)
+        checks.refuse_status(connection, target, "merged")
     moving = [face["id"] for face in found if to is None or face["face_person_id"] != to]
     if not moving:
-        raise conflict("already_there", "the faces are that person's already", person_state(connection, _known(to)))
-    persons = [_person(connection, person_id) for person_id in sorted(_persons_of(found) | ({to} if to else set()))]
-    users = frozenset(user for person in persons for user in _users(person))
+        raise conflict(
+            "already_there", "the faces are that person's already", person_state(connection, checks.known(to))
+        )
+    persons = [
+        checks.person_of(connection, person_id)
+        for person_id in sorted(checks.persons_of(found) | ({to} if to else set()))
+    ]
+    users = frozenset(user for person in persons for user in checks.tagged_users(person))
     made = uuid4() if to is None else None
-    into = _known(to or made)
+    into = checks.known(to or made)
     scope = Scope(event_id, frozenset({into, *(person["id"] for person in persons)}), frozenset(moving), users)
     with ledger.decide(connection, "move", actor, place, scope, moves_faces=True) as entry:
         if made is not None:
@@ -327,7 +332,7 @@ def move(
         store.untag(connection, event_id, sorted(users))
         store.tag(connection, moving, actor, suggested)
         entry.subject = {"person_id": str(into), "faces": len(moving), "suggested": len(suggested)}
-    sources = _persons_of(face for face in found if face["id"] in set(moving))
+    sources = checks.persons_of(face for face in found if face["id"] in set(moving))
     return Decided(entry.id, into, made, sorted(sources))
 
 
@@ -345,22 +350,22 @@ def reject(
         Problem: 404 no such faces or person; 422 the faces are in nobody, or in several persons, and none is named;
             409 the person changed, or all that was said before.
     """
-    event_id = _event_of_faces(connection, face_ids)
+    event_id = checks.event_of_faces(connection, face_ids)
     named = [person_id] if person_id else []
     place = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
-    found = _faces(connection, event_id, face_ids)
+    found = checks.faces_of(connection, event_id, face_ids)
     if person_id is None:
-        holders = _persons_of(found)
+        holders = checks.persons_of(found)
         if len(holders) != 1:
             raise unprocessable("which_person", "say from which person: person_id")
         person_id = next(iter(holders))
-    person = _person(connection, person_id)
+    person = checks.person_of(connection, person_id)
     if person["event_id"] != event_id:
         raise not_found("no such person")
-    _refuse_stale(connection, person, version)
-    _refuse_status(connection, person, "merged")
+    checks.refuse_stale(connection, person, version)
+    checks.refuse_status(connection, person, "merged")
     wanted = frozenset(face["id"] for face in found)
-    users = _users(person)
+    users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id}), wanted, users)
     with ledger.decide(connection, "reject", actor, place, scope, moves_faces=True) as entry:
         store.reject_faces(connection, sorted(wanted), person_id)
@@ -397,8 +402,8 @@ def _set_aside(
     status: str,
     refused: Iterable[str],
 ) -> Decided:
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, *refused)
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, *refused)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
     with ledger.decide(connection, kind, actor, place, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, status)
@@ -414,9 +419,9 @@ def cover(
     Raises:
         Problem: 404 no such person; 422 the face is not theirs; 409 merged, changed, or the cover already.
     """
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, "merged")
-    _require_in(connection, person["event_id"], [face_id], person_id)
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, "merged")
+    checks.require_in(connection, person["event_id"], [face_id], person_id)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
     with ledger.decide(connection, "cover", actor, place, scope, moves_faces=False) as entry:
         store.set_cover(connection, person_id, face_id)
@@ -432,14 +437,14 @@ def distinct(
     Raises:
         Problem: 404 no such person; 422 one and the same; 409 merged, or changed.
     """
-    person, place = _locked(connection, actor, person_id, version)
-    other = _person(connection, other_id)
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    other = checks.person_of(connection, other_id)
     if other["event_id"] != person["event_id"]:
         raise not_found("no such person")
     if other_id == person_id:
         raise unprocessable("same_person", "name another person")
     for each in (person, other):
-        _refuse_status(connection, each, "merged")
+        checks.refuse_status(connection, each, "merged")
     scope = Scope(person["event_id"], frozenset({person_id, other_id}), frozenset(), frozenset())
     with ledger.decide(connection, "distinct", actor, place, scope, moves_faces=True) as entry:
         store.tell_apart(connection, person_id, other_id)
@@ -453,129 +458,13 @@ def one_person(connection: Connection, actor: UUID | None, person_id: UUID, *, v
     Raises:
         Problem: 404 no such person; 409 merged, or changed.
     """
-    person, place = _locked(connection, actor, person_id, version)
-    _refuse_status(connection, person, "merged")
+    person, place = checks.locked_person(connection, actor, person_id, version)
+    checks.refuse_status(connection, person, "merged")
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
     with ledger.decide(connection, "one_person", actor, place, scope, moves_faces=False) as entry:
         store.say_one(connection, person_id)
         entry.subject = {"person_id": str(person_id)}
     return Decided(entry.id, person_id)
-
-
-# ---------------------------------------------------------------- what they share
-
-
-def _locked(
-    connection: Connection,
-    actor: UUID | None,
-    person_id: UUID,
-    version: int | None,
-    *,
-    users: Sequence[UUID] = (),
-    others: Sequence[UUID] = (),
-) -> tuple[store.Row, int]:
-    """The person as it is once the event is locked, and the decision's place in the event's history.
-
-    ``users`` and ``others`` are the users and persons that the decision names beside it.
-    """
-    event_id = store.event_of_person(connection, person_id)
-    if event_id is None:
-        raise not_found("no such person")
-    place = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
-    person = _person(connection, person_id)
-    _refuse_stale(connection, person, version)
-    return person, place
-
-
-def _person(connection: Connection, person_id: UUID) -> store.Row:
-    person = store.person(connection, person_id)
-    if person is None:
-        raise not_found("no such person")
-    return person
-
-
-def _refuse_stale(connection: Connection, person: store.Row, version: int | None) -> None:
-    if version is not None and version != person["version"]:
-        raise _conflict(connection, "changed", "somebody decided on this person meanwhile: look again", person)
-
-
-_STATUS_TOLD = {
-    "pending": "nobody is linked to this person or invited",
-    "linked": "this person is linked to a user already",
-    "invited": "somebody is invited for this person: withdraw that first",
-    "ignored": "this person is ignored",
-    "merged": "this person was merged into another one",
-}
-
-
-def _refuse_status(connection: Connection, person: store.Row, *refused: str) -> None:
-    if person["status"] in refused:
-        raise _conflict(connection, f"is_{person['status']}", _STATUS_TOLD[person["status"]], person)
-
-
-def _conflict(connection: Connection, code: str, detail: str, person: store.Row) -> Problem:
-    return conflict(code, detail, person_state(connection, person["id"]))
-
-
-def _users(person: store.Row) -> frozenset[UUID]:
-    """The user whose tags follow what happens to the person."""
-    return frozenset({person["linked_user_id"]} if person["status"] == "linked" else set())
-
-
-def _faces(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> list[store.Row]:
-    """All of the faces, or 404 when one is not there (any more)."""
-    found = store.faces(connection, event_id, face_ids)
-    if not face_ids or len(found) < len(set(face_ids)):
-        raise not_found("no such face, or not of this event")
-    return found
-
-
-def _event_of_faces(connection: Connection, face_ids: Sequence[UUID]) -> UUID:
-    event_id = store.event_of_face(connection, face_ids[0]) if face_ids else None
-    if event_id is None:
-        raise not_found("no such face")
-    return event_id
-
-
-def _require_in(connection: Connection, event_id: UUID, face_ids: Sequence[UUID], person_id: UUID) -> None:
-    found = _faces(connection, event_id, face_ids)
-    if any(face["face_person_id"] != person_id for face in found):
-        raise unprocessable("not_their_face", "not all of these faces are this person's: look again")
-
-
-def _persons_of(faces: Iterable[store.Row]) -> set[UUID]:
-    return {face["face_person_id"] for face in faces if face["face_person_id"] is not None}
-
-
-def _known(person_id: UUID | None) -> UUID:
-    if person_id is None:
-        message = "a person that is made or named is known"
-        raise RuntimeError(message)
-    return person_id
-
-
-def _open_invitation(
-    connection: Connection, invitation_id: UUID, user_id: UUID | None
-) -> tuple[store.Row, store.Row, int]:
-    """An invitation that may be answered, its person, and the decision's place in the event's history.
-
-    ``user_id`` is who says that it is them: the person whom they are already belongs to the decision as well.
-    """
-    asked = store.asked_about(connection, invitation_id, user_id)
-    if asked is None:
-        raise not_found("there is no such invitation")
-    place = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
-    invitation = store.invitation(connection, invitation_id)
-    if invitation is None:
-        raise not_found("there is no such invitation")
-    if invitation["answer"] is not None:
-        raise Problem(410, "answered", "this invitation was answered already", {"answer": invitation["answer"]})
-    if invitation["has_expired"]:
-        raise Problem(410, "expired", "this invitation has expired: ask for a new one")
-    person = _person(connection, invitation["face_person_id"])
-    if person["status"] != "invited" or person["invitation_email"] != invitation["email"]:
-        raise Problem(410, "withdrawn", "this invitation was withdrawn")
-    return invitation, person, place
 
 
 def answer(connection: Connection, decided: Decided) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from functions.cluster.faces.same_photo import Pairs, of_same_photo
+from functions.cluster.labels import NOISE
 from functions.cluster.parameters import ClusterParameters
-from functions.cluster.tree.hdbscan_cosine import NOISE
 
 Labels = NDArray[np.int32]
 

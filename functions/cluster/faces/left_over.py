@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from functions.cluster.faces.centroids import centroids
 from functions.cluster.faces.same_photo import conflicting
+from functions.cluster.labels import NOISE
 from functions.cluster.parameters import ClusterParameters
-from functions.cluster.tree.hdbscan_cosine import NOISE
 
 Labels = NDArray[np.int32]
 

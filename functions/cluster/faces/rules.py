@@ -7,32 +7,30 @@ left-over faces pair up, and join the person they clearly belong to (:mod:`funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from functions.cluster.blas import single_threaded_blas
+from functions.cluster.embeddings import canonical_order, checked_embeddings
 from functions.cluster.faces.cohesion import hold_together
 from functions.cluster.faces.left_over import place_left_over
 from functions.cluster.faces.pictures_of_pictures import faces_of_pictures
+from functions.cluster.labels import NOISE, relabelled
 from functions.cluster.parameters import DEFAULTS, ClusterParameters
 from functions.cluster.states import FaceState
-from functions.cluster.tree.block_runner import BlockRunner, single_threaded_blas
-from functions.cluster.tree.hdbscan_cosine import NOISE, checked_embeddings, label_tree, relabelled
-from functions.cluster.tree.spanning_tree import canonical_order, minimum_spanning_tree
+from functions.cluster.tree import BlockRunner, cluster
 
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Who is with whom: ``labels`` int32[n], 0..k-1, -1 for a face that is in no person; milliseconds by stage."""
+    """Who is with whom: ``labels`` int32[n], 0..k-1, -1 for a face that is in no person."""
 
     labels: Labels
-    milliseconds: dict[str, float]
 
 
 def group_faces(
@@ -41,7 +39,6 @@ def group_faces(
     parameters: ClusterParameters = DEFAULTS,
     *,
     runner: BlockRunner | None = None,
-    clock: Callable[[], float] = perf_counter,
 ) -> Grouping:
     """Group the faces of one event by person, from scratch: HDBSCAN and the face rules.
 
@@ -57,7 +54,7 @@ def group_faces(
         message = f"{rows.shape[0]} embeddings for {len(faces)} faces"
         raise ValueError(message)
     if not faces:
-        return Grouping(np.zeros(0, dtype=np.int32), {})
+        return Grouping(np.zeros(0, dtype=np.int32))
     order = _order_of_faces(rows, faces)
     rows = rows[order]
     photos = _numbered([faces[index].media_id for index in order])
@@ -68,28 +65,21 @@ def group_faces(
         with single_threaded_blas():
             seeds &= ~faces_of_pictures(rows, photos)
 
-    stages = {"start": clock()}
     labels = np.full(len(faces), NOISE, dtype=np.int32)
-    tree = minimum_spanning_tree(rows[seeds], parameters.min_samples, runner=runner) if seeds.any() else None
-    stages["tree"] = clock()
-    if tree is not None:
-        labels[seeds] = label_tree(
-            tree,
-            min_cluster_size=parameters.min_cluster_size,
-            min_samples=parameters.min_samples,
-            cluster_selection_epsilon=parameters.cluster_selection_epsilon,
-            max_distance=parameters.max_distance,
-        ).labels
-    stages["labels"] = clock()
+    labels[seeds] = cluster(
+        rows[seeds],
+        min_cluster_size=parameters.min_cluster_size,
+        min_samples=parameters.min_samples,
+        cluster_selection_epsilon=parameters.cluster_selection_epsilon,
+        max_distance=parameters.max_distance,
+        runner=runner,
+    ).labels
     with single_threaded_blas():
         labels = apply_face_rules(rows, labels, photos, seeds, parameters, poor=poor)
-    stages["rules"] = clock()
 
     result = np.empty_like(labels)
     result[order] = labels
-    times = list(stages.items())
-    milliseconds = {stage: 1000.0 * (end - begin) for (_, begin), (stage, end) in pairwise(times)}
-    return Grouping(relabelled(result), milliseconds)
+    return Grouping(relabelled(result))
 
 
 def may_seed(face: FaceState, parameters: ClusterParameters) -> bool:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import cache
 from typing import Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+from functions.cluster.blas import single_threaded_blas
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
-Number = TypeVar("Number", bound=np.generic)
 Pair = tuple[int, int]
 
 
@@ -44,66 +38,6 @@ class ThreadRunner:
         with single_threaded_blas(), ThreadPoolExecutor(self._workers) as pool:
             results = pool.map(lambda pair: function(blocks[pair[0]], blocks[pair[1]]), pairs)
             yield from zip(pairs, results, strict=True)
-
-
-def single_threaded_blas() -> AbstractContextManager[object]:
-    """While in this context, BLAS computes on the calling thread only.
-
-    Its own threads go on spinning for a while after each product, and take the processor from ours.
-    """
-    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
-    return limited
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The loaded BLAS libraries. Finding them takes a millisecond or two."""
-    return ThreadpoolController()
-
-
-_buffers = threading.local()
-
-
-def scratch(name: str, shape: tuple[int, int], dtype: type[Number]) -> NDArray[Number]:
-    """An uninitialised C-contiguous array that this thread uses again under the same name: fresh pages are dear."""
-    size = shape[0] * shape[1]
-    kept: NDArray[Number] | None = getattr(_buffers, name, None)
-    if kept is None or kept.size < size:
-        kept = np.empty(size, dtype=dtype)
-        setattr(_buffers, name, kept)
-    return kept[:size].reshape(shape)
-
-
-def in_shares(function: Callable[[int, int], None], count: int, smallest: int) -> None:
-    """Call ``function(begin, end)`` on all processors, for even shares of ``count`` things, at least ``smallest``."""
-    in_parallel(function, block_bounds(count, max(smallest, -(-count // available_processors()))))
-
-
-def in_parallel(function: Callable[[int, int], None], shares: Sequence[Pair]) -> None:
-    """Call ``function(begin, end)`` for every share, on all processors.
-
-    This thread works through the shares as well, so that it never waits for helpers that are busy elsewhere.
-    """
-    waiting = iter(shares)
-
-    def work() -> None:
-        for begin, end in waiting:
-            function(begin, end)
-
-    wanted = min(len(shares), available_processors()) - 1
-    helpers = [_helpers().submit(work) for _ in range(wanted)]
-    try:
-        work()
-    finally:
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
-
-
-@cache
-def _helpers() -> ThreadPoolExecutor:
-    """Threads that outlive a call: starting one takes a tenth of a millisecond."""
-    return ThreadPoolExecutor(available_processors() - 1, thread_name_prefix="cluster")
 
 
 def available_processors() -> int:

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.cluster.tree.all_pairs import all_products, light_pairs
-from functions.cluster.tree.block_runner import BlockRunner, block_bounds, block_pairs, scratch
+from functions.cluster.tree.block_runner import BlockRunner, block_bounds, block_pairs
+from functions.cluster.tree.bottlenecks import mark_between, mark_within
 from functions.cluster.tree.edges import distance_of_nearest, measured_exactly
 from functions.cluster.tree.flood import FLOOD, Pairs, close_pairs, flooded
 from functions.cluster.tree.scout import Bounds
-from functions.cluster.tree.stretches import mark_between, mark_within
 from functions.cluster.tree.trees import spanning_forest
 
 
@@ -31,9 +31,8 @@ class Problem:
     """n distinct rows, some of which occur several times.
 
     ``rows`` float32[n, d] of length 1, up to rounding, and their ``lengths`` float64[n]; ``copies`` int64[n], how often
-    each occurs; ``wanted`` int64[n], the how-manieth
-    nearest other occurrence gives its core distance, 0 where its own copies suffice; ``canonical`` int64[n], different
-    numbers that decide between equally good edges.
+    each occurs; ``wanted`` int64[n], which nearest other occurrence gives its core distance (2: the second), 0 where
+    its own copies suffice; ``canonical`` int64[n], different numbers that decide between equally good edges.
     """
 
     rows: NDArray[np.float32]
@@ -150,13 +149,11 @@ def _chain_blocks(
 def _pairs_within(left: _Block, right: _Block) -> Pairs:
     """The pairs between two blocks that are near enough to matter; rows by their place in the chain."""
     shape = (left.rows.shape[0], right.rows.shape[0])
-    products, mask = scratch("products", shape, np.float32), scratch("mask", shape, np.bool_)
+    mask = np.empty(shape, dtype=np.bool_)
     if left.number == right.number:
-        np.dot(left.rows, left.rows.copy().T, out=products)
-        mark_within(products, left.gap, mask)
+        mark_within(left.rows @ left.rows.copy().T, left.gap, mask)
     else:
-        np.dot(left.rows, right.rows.T, out=products)
-        mark_between(products, left.gap, left.bridge[right.number], right.gap, mask)
+        mark_between(left.rows @ right.rows.T, left.gap, left.bridge[right.number], right.gap, mask)
     pairs = [np.divmod(np.flatnonzero(mask), shape[1])]
     if pairs[0][0].size > FLOOD * min(shape):
         pairs = _without_flood(left, right, mask)

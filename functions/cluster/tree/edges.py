@@ -9,15 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.tree.block_runner import in_shares
-
 Number = TypeVar("Number", np.float32, np.float64)
 
 MEASURED_ROWS = 64
 """Pairs measured at a time, so that the copies of their rows stay in the cache."""
-
-FEWEST_MEASURED = 4096
-"""Pairs worth a thread of their own."""
 
 DECIMALS = 13
 """Decimals of exact distances: float64 sums of a few hundred products of unit vectors err by less."""
@@ -84,22 +79,18 @@ def exact_lengths(rows: NDArray[np.float32]) -> NDArray[np.float64]:
 def _products(
     rows: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64], dtype: type[Number]
 ) -> NDArray[Number]:
-    """The products of pairs of rows, computed in ``dtype``, a share of them on each processor."""
+    """The products of pairs of rows, computed in ``dtype``, [m]."""
     result = np.empty(left.size, dtype=dtype)
-
-    def share(begin: int, end: int) -> None:
-        shape = (min(MEASURED_ROWS, end - begin), rows.shape[1])
-        taken = np.empty(shape, dtype=np.float32)
-        one, other = np.empty(shape, dtype=dtype), np.empty(shape, dtype=dtype)
-        for first in range(begin, end, MEASURED_ROWS):
-            block = slice(first, min(first + MEASURED_ROWS, end))
-            count = block.stop - first
-            for side, copied in ((left, one), (right, other)):
-                # "clip" as the other modes copy once more; all numbers are in range.
-                copied[:count] = rows.take(side[block], axis=0, out=taken[:count], mode="clip")
-            np.vecdot(one[:count], other[:count], out=result[block])
-
-    in_shares(share, left.size, FEWEST_MEASURED)
+    shape = (min(MEASURED_ROWS, left.size), rows.shape[1])
+    taken = np.empty(shape, dtype=np.float32)
+    one, other = np.empty(shape, dtype=dtype), np.empty(shape, dtype=dtype)
+    for first in range(0, left.size, MEASURED_ROWS):
+        block = slice(first, min(first + MEASURED_ROWS, left.size))
+        count = block.stop - first
+        for side, copied in ((left, one), (right, other)):
+            # "clip" as the other modes copy once more; all numbers are in range.
+            copied[:count] = rows.take(side[block], axis=0, out=taken[:count], mode="clip")
+        np.vecdot(one[:count], other[:count], out=result[block])
     return result
 
 

@@ -14,28 +14,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from functions.cluster.embeddings import checked_embeddings
+from functions.cluster.labels import NOISE, relabelled
 from functions.cluster.tree.block_runner import BlockRunner
 from functions.cluster.tree.hdbscan_tree import select_clusters, single_linkage
 from functions.cluster.tree.spanning_tree import SpanningTree, minimum_spanning_tree
 
-NOISE = -1
-"""The label of a point that belongs to no cluster."""
-
 SMALLEST_CLUSTER = 2
 """HDBSCAN knows no clusters of one."""
-
-MATRIX = 2
-"""Dimensions of a matrix."""
-
-NAMED_ROWS = 10
-"""How many bad rows an error names."""
-
-NORM_TOLERANCE = 1e-3
-"""How far from 1 the length of an L2-normalised row may be (float32 rounding over 512 dimensions is 1e-6)."""
-
-
-class EmbeddingsRefusedError(ValueError):
-    """The embeddings cannot be clustered; the message names the rows and what is wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +42,12 @@ def cluster(
     min_cluster_size: int = 3,
     min_samples: int = 2,
     cluster_selection_epsilon: float = 0.4,
+    max_distance: float | None = None,
     runner: BlockRunner | None = None,
 ) -> Clustering:
-    """HDBSCAN (excess of mass) with the cosine distance over ``embeddings`` (float32[n, d], rows of length 1).
+    """Run HDBSCAN (excess of mass) with the cosine distance over ``embeddings`` (float32[n, d], rows of length 1).
 
+    ``max_distance`` cuts the tree at that distance (:func:`label_tree`); None gives HDBSCAN's own clusters.
     ``min_samples`` counts the other points, as the ``hdbscan`` package does. Exact, deterministic, and independent
     of the order of the rows: where distances tie, the plain cosine distance decides, then the rows' contents.
     ``runner`` is where blocks of large events run, the threads of this machine by default; labels do not depend on it.
@@ -78,22 +66,8 @@ def cluster(
         min_cluster_size=min_cluster_size,
         min_samples=min_samples,
         cluster_selection_epsilon=cluster_selection_epsilon,
+        max_distance=max_distance,
     )
-
-
-def checked_embeddings(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The embeddings as a C-contiguous float32[n, d], or EmbeddingsRefusedError naming what is wrong and where."""
-    rows = np.asarray(embeddings)
-    if rows.size == 0:
-        return np.zeros((rows.shape[0] if rows.ndim else 0, 1), dtype=np.float32)
-    if rows.ndim != MATRIX:
-        message = f"embeddings must be a matrix [n, d], not an array of shape {rows.shape}"
-        raise EmbeddingsRefusedError(message)
-    rows = np.ascontiguousarray(rows, dtype=np.float32)
-    lengths = np.sqrt(np.vecdot(rows, rows))
-    _refuse_rows(~np.isfinite(lengths), "hold NaN or infinite values")
-    _refuse_rows(np.abs(lengths - 1.0) > NORM_TOLERANCE, "are not of length 1 (normalise them first)")
-    return rows
 
 
 def label_tree(
@@ -104,7 +78,7 @@ def label_tree(
     cluster_selection_epsilon: float,
     max_distance: float | None = None,
 ) -> Clustering:
-    """Clusters from a spanning tree: hdbscan's condensed tree, excess of mass and epsilon search.
+    """Select clusters from a spanning tree with hdbscan's condensed tree, excess of mass and epsilon search.
 
     With ``max_distance`` None, the result is HDBSCAN's own. Otherwise the tree is cut at that mutual reachability:
     what hangs together only by longer edges falls apart all at once, and a far-away phantom cluster takes the
@@ -124,19 +98,6 @@ def label_tree(
         labels=relabelled(labels),
         probabilities=np.where(labels >= 0, probabilities, 0.0).astype(np.float32),
     )
-
-
-def relabelled(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The same partition with clusters numbered 0, 1, … by their first row; every negative label becomes -1."""
-    labels = np.asarray(labels)
-    result = np.full(labels.shape[0], NOISE, dtype=np.int32)
-    inside = np.flatnonzero(labels >= 0)
-    if inside.size:
-        _, first, inverse = np.unique(labels[inside], return_index=True, return_inverse=True)
-        number = np.empty(first.shape[0], dtype=np.int32)
-        number[np.argsort(first, kind="stable")] = np.arange(first.shape[0], dtype=np.int32)
-        result[inside] = number[inverse]
-    return result
 
 
 def _cut(edges: NDArray[np.float64], size: int, min_cluster_size: int, max_distance: float) -> NDArray[np.float64]:
@@ -175,12 +136,3 @@ def _check_parameters(min_cluster_size: int, min_samples: int, cluster_selection
     if not 0.0 <= cluster_selection_epsilon < np.inf:
         message = f"cluster_selection_epsilon must be 0 or more, not {cluster_selection_epsilon}"
         raise ValueError(message)
-
-
-def _refuse_rows(refused: NDArray[np.bool_], reason: str) -> None:
-    rows = np.flatnonzero(refused)
-    if rows.size:
-        named = ", ".join(str(row) for row in rows[:NAMED_ROWS])
-        more = f" and {rows.size - NAMED_ROWS} more" if rows.size > NAMED_ROWS else ""
-        message = f"embedding rows {named}{more} {reason}"
-        raise EmbeddingsRefusedError(message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.tree.block_runner import BlockRunner, block_bounds, scratch
+from functions.cluster.tree.block_runner import BlockRunner, block_bounds
 
 LARGEST_GROUP = 256
 """Rows of a group at most. Larger groups are looked through faster, and more often hold two near neighbours of one row,
@@ -81,10 +81,11 @@ def _near_of_strip(strip: object, groups: object) -> NDArray[np.int64]:
     place = groups.place(here)
     last = groups.place(np.arange(groups.total, groups.number * size))
     step = max(1, TILE_COLUMNS // size)
+    tile = np.empty(count * step * size, dtype=np.float32)
     for first in range(0, groups.number, step):
         end = min(first + step, groups.number)
         columns = slice(first * size, end * size)
-        products = scratch("products", (count, (end - first) * size), np.float32)
+        products = tile[: count * (end - first) * size].reshape(count, -1)
         np.dot(strip.rows, groups.rows[columns].T, out=products)
         own = np.flatnonzero((place >= columns.start) & (place < columns.stop))
         products[own, place[own] - columns.start] = NEVER

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from functions.cluster.tree.block_runner import BlockRunner, in_shares
+from functions.cluster.tree.block_runner import BlockRunner
 from functions.cluster.tree.edges import Edges, distance_of_nearest, measured, ranks
 from functions.cluster.tree.hdbscan_tree import dense_spanning_tree
 from functions.cluster.tree.neighbours import NEVER, near_neighbours
@@ -58,7 +58,7 @@ def scout(rows: NDArray[np.float32], wanted: NDArray[np.int64], dimensions: int,
     gives each core distance (0 for a core distance of 0).
     """
     size = rows.shape[0]
-    projected = rows if dimensions >= rows.shape[1] else _projected(rows, _principal_directions(rows, dimensions))
+    projected = rows if dimensions >= rows.shape[1] else rows @ _principal_directions(rows, dimensions)
     edges = _near_edges(rows, projected, max(SCOUT_NEIGHBOURS, int(wanted.max()) + 2), runner)
     core = _core_bounds(edges, wanted)
     landmarks, ties = _landmarks(rows, projected, runner)
@@ -81,17 +81,6 @@ def _principal_directions(rows: NDArray[np.float32], count: int) -> NDArray[np.f
         directions = sample.T @ (sample @ directions)
         directions /= np.linalg.norm(directions, axis=0) + TINY
     return np.linalg.qr(directions)[0]
-
-
-def _projected(rows: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows' coordinates along the directions, float32[n, k]."""
-    projected = np.empty((rows.shape[0], directions.shape[1]), dtype=np.float32)
-
-    def share(begin: int, end: int) -> None:
-        np.dot(rows[begin:end], directions, out=projected[begin:end])
-
-    in_shares(share, rows.shape[0], COMPARED_ROWS)
-    return projected
 
 
 def _near_edges(rows: NDArray[np.float32], projected: NDArray[np.float32], count: int, runner: BlockRunner) -> Edges:
@@ -142,19 +131,16 @@ def _to_landmarks(
     distance = np.empty((2, asking.size), dtype=np.float32)
     columns = rows[landmarks].T
 
-    def share(begin: int, end: int) -> None:
-        for first in range(begin, end, COMPARED_ROWS):
-            block = slice(first, min(first + COMPARED_ROWS, end))
-            products = rows[asking[block]] @ columns
-            here, own = np.arange(products.shape[0]), itself[block]
-            products[here[own >= 0], own[own >= 0]] = NEVER
-            for turn in range(2):
-                column = products.argmax(axis=1)
-                nearest[turn, block] = landmarks[column]
-                distance[turn, block] = 1.0 - products[here, column]
-                products[here, column] = NEVER
-
-    in_shares(share, asking.size, COMPARED_ROWS)
+    for first in range(0, asking.size, COMPARED_ROWS):
+        block = slice(first, first + COMPARED_ROWS)
+        products = rows[asking[block]] @ columns
+        here, own = np.arange(products.shape[0]), itself[block]
+        products[here[own >= 0], own[own >= 0]] = NEVER
+        for turn in range(2):
+            column = products.argmax(axis=1)
+            nearest[turn, block] = landmarks[column]
+            distance[turn, block] = 1.0 - products[here, column]
+            products[here, column] = NEVER
     found = Edges(np.concatenate([asking, asking]), nearest.ravel(), np.maximum(distance.ravel(), 0.0))
     return found.chosen(distance.ravel() < 1.0 - (NEVER + 1.0))
 

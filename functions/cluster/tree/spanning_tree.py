@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.tree.block_runner import BlockRunner, ThreadRunner, single_threaded_blas
+from functions.cluster.blas import single_threaded_blas
+from functions.cluster.embeddings import canonical_order
+from functions.cluster.tree.block_runner import BlockRunner, ThreadRunner
 from functions.cluster.tree.blocked_tree import ExactTree, Problem, exact_tree, tree_of_all_pairs
 from functions.cluster.tree.edges import exact_lengths
 from functions.cluster.tree.scout import scout
@@ -49,18 +51,6 @@ class SpanningTree:
     right: NDArray[np.int64]
     weight: NDArray[np.float64]
     distance: NDArray[np.float64]
-
-
-def canonical_order(embeddings: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Row numbers of ``embeddings`` (float32[n, d]) in an order that depends on the rows' contents alone, int64[n].
-
-    The order is that of the rows' bytes; equal rows keep their input order, which no result depends on.
-    """
-    rows = np.ascontiguousarray(embeddings)
-    if rows.size == 0:
-        return np.arange(rows.shape[0])
-    as_bytes = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
-    return np.argsort(as_bytes, kind="stable").astype(np.int64)
 
 
 def minimum_spanning_tree(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from functions.cluster.dask_runner import DaskRunner, OnDemand, connected
 from functions.cluster.run import ClusterRun
 from functions.cluster.tree.block_runner import Pair
-from functions.cluster.tree.dask_runner import DaskRunner, OnDemand, connected
 from functions.cluster.tree.spanning_tree import ALL_PAIRS, minimum_spanning_tree
 from functions.cluster.workers import workers_at
 from shared.errors import Retryable
@@ -71,7 +71,7 @@ def test_a_run_on_two_workers_writes_the_persons_that_a_run_on_threads_writes(
 def test_a_run_whose_workers_are_away_is_tried_again_and_its_job_says_why(
     clustering: Clustering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.cluster.tree.dask_runner.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("functions.cluster.dask_runner.CONNECT_SECONDS", 1)
     event_id = insert_event(clustering.connection, simulate(Scenario(faces=FACES), 3))
     outbox = Outbox(clustering.database, clustering.bus)
     message = clustering.request(event_id)

@@ -43,8 +43,8 @@ def test_callback_answers_a_tick_and_its_signed_entry_nothing_else(addresses: Ad
         assert post(f"{url}/ml/callback", b"{}") == 401
     for module in ("replay", "smoke"):
         python = image.folder / "venv" / "bin" / "python"
-        ran = _said(image.environment(variables(addresses)), python, "-m", f"functions.callback.{module}", "--help")
-        assert "usage: python -m functions.callback." in ran
+        ran = _said(image.environment(variables(addresses)), python, "-m", f"operations.{module}", "--help")
+        assert "usage: python -m operations." in ran
 
 
 def test_admin_answers_with_its_document_and_refuses_a_stranger(addresses: Addresses, tmp_path: Path) -> None:

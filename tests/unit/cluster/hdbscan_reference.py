@@ -15,8 +15,9 @@ from hdbscan.hdbscan_ import _tree_to_labels
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from functions.cluster.embeddings import canonical_order
 from functions.cluster.tree.edges import exact_lengths, measured_exactly
-from functions.cluster.tree.spanning_tree import SpanningTree, canonical_order
+from functions.cluster.tree.spanning_tree import SpanningTree
 
 Embeddings = NDArray[np.float32]
 Labels = NDArray[np.integer]

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from functions.cluster.embeddings import EmbeddingsRefusedError
 from functions.cluster.faces.cohesion import LARGEST_LINKAGE, average_linkage, hold_together
 from functions.cluster.faces.left_over import alike_pairs, join, place_left_over
 from functions.cluster.faces.rules import group_faces, may_seed
 from functions.cluster.parameters import DEFAULTS, ClusterParameters, parameters_of
 from functions.cluster.states import FaceState
-from functions.cluster.tree.hdbscan_cosine import EmbeddingsRefusedError, cluster
+from functions.cluster.tree import cluster
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit
 

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from functions.cluster.embeddings import EmbeddingsRefusedError
+from functions.cluster.labels import relabelled
 from functions.cluster.tree import all_pairs, blocked_tree, flood
 from functions.cluster.tree.block_runner import ThreadRunner
-from functions.cluster.tree.hdbscan_cosine import EmbeddingsRefusedError, cluster, label_tree, relabelled
+from functions.cluster.tree.hdbscan_cosine import cluster, label_tree
 from functions.cluster.tree.spanning_tree import SpanningTree, minimum_spanning_tree
 from tests.examples import examples
 from tests.simulated_events import SCENARIOS, Scenario, simulate, unit

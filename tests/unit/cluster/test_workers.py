@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from functions.cluster.dask_runner import OnDemand
 from functions.cluster.settings import ClusterSettings
-from functions.cluster.tree.dask_runner import OnDemand
 from functions.cluster.workers import threads, workers_at
 from shared.errors import Retryable, SettingsError
 
@@ -31,7 +31,7 @@ def test_nothing_is_connected_before_there_is_a_block_to_run() -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.cluster.tree.dask_runner.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("functions.cluster.dask_runner.CONNECT_SECONDS", 1)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from distributed import Client, KilledWorker, as_completed
 
-from functions.cluster.tree.block_runner import Block, Pair, Result
 from shared.errors import Retryable
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
+Pair = tuple[int, int]
 
 CONNECT_SECONDS = 10
 """How long a scheduler may take to answer."""

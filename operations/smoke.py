@@ -1,4 +1,4 @@
-"""The database's part of a smoke test, run inside the deployment: ``python -m functions.callback.smoke``.
+"""The database's part of a smoke test, run inside the deployment: ``python -m operations.smoke``.
 
 ``prepare EVENT`` makes an event that consents; ``wait EVENT MEDIA SECONDS`` waits until a photo of it has been looked
 at, and fails unless it has a face; ``remove EVENT`` takes everything of it away again. The photo itself is uploaded by
@@ -14,27 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from operations import store
 from shared.database import Database
 from shared.errors import Retryable, SettingsError
 from shared.settings import Settings
 
-# Marks the events that are made here.
-CONSENT_TEXT = "smoke test"
 _POLL_SECONDS = 0.5
-
-_PREPARE = """
-INSERT INTO events (id, name, face_recognition_enabled, consent_text_version, consented_at)
-VALUES (%s, 'smoke test', true, %s, now()) ON CONFLICT (id) DO NOTHING
-"""
-_OUTCOME = """
-SELECT status, error_code, error, result ->> 'skipped' AS skipped,
-    (SELECT count(*) FROM faces WHERE faces.media_id = %(media_id)s) AS faces,
-    round(extract(epoch FROM completed_at - created_at)::numeric, 1) AS seconds
-FROM ml_jobs WHERE event_id = %(event_id)s AND job_type = 'detect' AND media_ids[1] = %(media_id)s
-ORDER BY created_at DESC LIMIT 1
-"""
-_IS_OURS = "SELECT consent_text_version = %s AS ours FROM events WHERE id = %s"
-_REMOVE = "DELETE FROM events WHERE id = %s AND consent_text_version = %s"
 
 
 class SmokeTestFailed(Exception):
@@ -56,7 +41,7 @@ def prepare(database: Database, event_id: UUID) -> None:
         Retryable: the database is away.
     """
     with database.transaction() as connection:
-        connection.execute(_PREPARE, (event_id, CONSENT_TEXT))
+        store.prepare_event(connection, event_id)
 
 
 def wait(database: Database, event_id: UUID, media_id: UUID, seconds: float, pause: Callable[[float], None]) -> Seen:
@@ -70,7 +55,7 @@ def wait(database: Database, event_id: UUID, media_id: UUID, seconds: float, pau
     status = None
     while True:
         with database.transaction() as connection:
-            row = connection.execute(_OUTCOME, {"event_id": event_id, "media_id": media_id}).fetchone()
+            row = store.photo_outcome(connection, event_id, media_id)
         status = row["status"] if row else None
         if row is not None and status == "failed":
             raise SmokeTestFailed(f"detection failed ({row['error_code']}): {row['error']}")
@@ -95,16 +80,16 @@ def remove(database: Database, event_id: UUID) -> bool:
         Retryable: the database is away.
     """
     with database.transaction() as connection:
-        row = connection.execute(_IS_OURS, (CONSENT_TEXT, event_id)).fetchone()
-        if row is None:
+        ours = store.is_smoke_event(connection, event_id)
+        if ours is None:
             return False
-        if not row["ours"]:
+        if not ours:
             raise SmokeTestFailed("that event was not made by a smoke test, so it is left alone")
-        return connection.execute(_REMOVE, (event_id, CONSENT_TEXT)).rowcount == 1
+        return store.remove_event(connection, event_id)
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m functions.callback.smoke", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m operations.smoke", description=__doc__)
     parser.add_argument("step", choices=("prepare", "wait", "remove"))
     parser.add_argument("event", type=UUID)
     parser.add_argument("media", type=UUID, nargs="?")

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.callback import replay as command
-from functions.callback.replay import Wanted, replay
+from operations import replay as command
+from operations.replay import Wanted, replay
 from shared.contracts import ClusterRequested, DetectRequested, Message
 from shared.errors import Retryable
 from shared.publish import PubSubPublisher
@@ -78,7 +78,7 @@ def test_only_the_letters_that_are_wanted(callback: Callback) -> None:
     assert replayed(callback, Wanted(topic="detect-requests"))[0] == {"replayed": 1}
     assert replayed(callback, Wanted(limit=1))[0] == {"replayed": 1}
     waiting = [row["id"] for row in rows(callback.connection, "dead_letters") if row["replayed_at"] is None]
-    assert replayed(callback, Wanted(ids=(max(waiting),)))[0] == {"replayed": 1}
+    assert replayed(callback, Wanted(ids=[max(waiting)]))[0] == {"replayed": 1}
     assert len(callback.bus.take()) == 3
     assert [row["id"] for row in rows(callback.connection, "dead_letters") if row["replayed_at"] is None] == [
         min(waiting)

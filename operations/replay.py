@@ -1,7 +1,7 @@
-"""Replay of dead letters, by an operator: ``python -m functions.callback.replay``.
+"""Replay of dead letters, by an operator: ``python -m operations.replay``.
 
-A letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that a
-replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
+A dead letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that
+a replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
 idempotent; a job that failed for its dead letter runs again.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from operations import store
 from shared.bus import load_bus
 from shared.contracts import StorageNotification, message_type
 from shared.database import Connection, Database
@@ -28,76 +29,58 @@ Report = Callable[[str], None]
 _OF_THE_BUS = ("CloudPubSubDeadLetter", "goog")
 _EVERY = 50
 
-_COUNT = """
-SELECT count(*) AS letters FROM dead_letters
-WHERE replayed_at IS NULL AND (%(topic)s::text IS NULL OR topic = %(topic)s)
-    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
-"""
-# SKIP LOCKED: two replays at once share the work.
-_NEXT = """
-SELECT id, topic, data, attributes, error, job_id FROM dead_letters
-WHERE replayed_at IS NULL AND id > %(after)s AND (%(topic)s::text IS NULL OR topic = %(topic)s)
-    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
-ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
-_REPLAYED = "UPDATE dead_letters SET replayed_at = clock_timestamp() WHERE id = %s"
-
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of the letters that wait: of one topic, with these ids, or all; at most ``limit``."""
+    """Which of the messages that wait: of one topic, with these ids, or all; at most ``limit``."""
 
     topic: str | None = None
-    ids: tuple[int, ...] | None = None
+    ids: list[int] | None = None
     limit: int = 10_000
     only_list: bool = False
 
-    def values(self) -> dict[str, Any]:
-        """As the statements take it."""
-        return {"topic": self.topic, "ids": list(self.ids) if self.ids is not None else None}
-
 
 def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Report) -> Counter[Outcome]:
-    """Replay the letters that are wanted, oldest first, and return how many had which outcome.
+    """Replay the messages that are wanted, oldest first, and return how many had which outcome.
 
-    A letter whose content no function would read today is told and left where it is: it would only come back.
+    A message whose content no function would read today is told and left where it is: it would only come back.
 
     Raises:
         Retryable: the database or the bus is away. What was replayed until then stays replayed.
     """
     with database.transaction() as connection:
-        row = connection.execute(_COUNT, wanted.values()).fetchone()
-    total = min(row["letters"] if row else 0, wanted.limit)
+        waiting = store.count_dead_letters(connection, wanted.topic, wanted.ids)
+    total = min(waiting, wanted.limit)
     report(f"{total} dead letters wait")
     outcomes: Counter[Outcome] = Counter()
     after = 0
     while outcomes.total() < wanted.limit:
         with database.transaction() as connection:
-            letter = connection.execute(_NEXT, {**wanted.values(), "after": after}).fetchone()
-            if letter is None:
+            message = store.next_dead_letter(connection, wanted.topic, wanted.ids, after)
+            if message is None:
                 break
-            after = letter["id"]
-            outcomes[_one(connection, publisher, letter, wanted, report)] += 1
+            after = message["id"]
+            outcomes[_one(connection, publisher, message, wanted, report)] += 1
         if outcomes.total() % _EVERY == 0:
             report(f"{outcomes.total()} of {total}")
     return outcomes
 
 
 def _one(
-    connection: Connection, publisher: Publisher, letter: Mapping[str, Any], wanted: Wanted, report: Report
+    connection: Connection, publisher: Publisher, message: Mapping[str, Any], wanted: Wanted, report: Report
 ) -> Outcome:
-    name = f"letter {letter['id']} of {letter['topic']} (job {letter['job_id']})"
-    attributes = {key: text for key, text in letter["attributes"].items() if not key.startswith(_OF_THE_BUS)}
-    data = bytes(letter["data"])
-    problem = _why_nobody_reads_it(letter["topic"], data, attributes)
+    name = f"message {message['id']} of {message['topic']} (job {message['job_id']})"
+    attributes = {key: text for key, text in message["attributes"].items() if not key.startswith(_OF_THE_BUS)}
+    data = bytes(message["data"])
+    problem = _why_nobody_reads_it(message["topic"], data, attributes)
     if problem is not None:
         report(f"{name} stays: {problem}")
         return "malformed"
     if wanted.only_list:
-        report(f"{name}: {letter['error']}")
+        report(f"{name}: {message['error']}")
         return "listed"
-    publisher.publish(letter["topic"], data, attributes)
-    connection.execute(_REPLAYED, (letter["id"],))
+    publisher.publish(message["topic"], data, attributes)
+    store.mark_replayed(connection, message["id"])
     return "replayed"
 
 
@@ -116,15 +99,15 @@ def arguments(words: Sequence[str] | None) -> Wanted:
     """What the command line asks for; a mistake in it ends the program with how it is meant."""
     topics = [topic.name for topic in load_bus().topics]
     parser = argparse.ArgumentParser(
-        prog="python -m functions.callback.replay",
+        prog="python -m operations.replay",
         description="Send dead letters to the topics they came from. DATABASE_URL and GOOGLE_CLOUD_PROJECT say where.",
     )
-    parser.add_argument("--topic", choices=topics, help="only letters of this topic")
-    parser.add_argument("--id", type=int, action="append", metavar="N", help="only this letter (may be repeated)")
+    parser.add_argument("--topic", choices=topics, help="only messages of this topic")
+    parser.add_argument("--id", type=int, action="append", metavar="N", help="only this message (may be repeated)")
     parser.add_argument("--limit", type=int, default=10_000, help="at most so many (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="tell what would be replayed, and why it died")
     given = parser.parse_args(words)
-    return Wanted(given.topic, tuple(given.id) if given.id else None, given.limit, given.list)
+    return Wanted(given.topic, given.id, given.limit, given.list)
 
 
 def main(words: Sequence[str] | None = None) -> int:

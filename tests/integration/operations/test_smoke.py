@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from functions.callback import smoke
-from functions.callback.smoke import SmokeTestFailed
+from operations import smoke
+from operations.smoke import SmokeTestFailed
 from tests.arrange import detect_job, event, face, photo, rows
 from tests.integration.callback.conftest import Callback
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,41 +58,3 @@ def mark_within(products: NDArray[Number], gap: NDArray[Number], mask: NDArray[n
 def _later(count: int) -> NDArray[np.bool_]:
     """Which columns come after which rows, bool[count, count]."""
     return np.triu(np.ones((count, count), dtype=np.bool_), 1)
-
-
-@dataclass(frozen=True)
-class Stretches(Generic[Number]):
-    """The least of a row of values and of every stretch of it, by a table of stretches whose lengths are powers of 2.
-
-    Bender, Farach-Colton: The LCA Problem Revisited (2000), 3. For at most 40,000 values, as places are int32.
-    """
-
-    least: Number
-    _table: NDArray[Number]
-    """The least of 2**level values from each on, [level, value], one level after the other."""
-    _level: NDArray[np.int32]
-    """Where in the table the level begins that covers a stretch of each length."""
-    _step: NDArray[np.int32]
-    """How many values that level covers at once."""
-
-    @classmethod
-    def of(cls, values: NDArray[Number]) -> Stretches[Number]:
-        """The stretches of ``values``, [m], m >= 1."""
-        count = values.size
-        rows = [values]
-        while (step := 1 << (len(rows) - 1)) * 2 <= count:
-            rows.append(np.minimum(rows[-1][:-step], rows[-1][step:]))
-        table = np.zeros((len(rows), count), dtype=values.dtype)
-        for row, least in zip(table, rows, strict=True):
-            row[: least.size] = least
-        level = np.frexp(np.arange(count + 1))[1].astype(np.int32) - 1
-        return cls(values.min(), table.ravel(), level * np.int32(count), np.int32(1) << np.maximum(level, 0))
-
-    def between(self, begin: NDArray[np.int32], end: NDArray[np.int32]) -> NDArray[Number]:
-        """The least of the values ``begin`` to ``end - 1`` for each stretch, int32[k] each, begin < end; [k]."""
-        length = end - begin
-        begin = begin + self._level.take(length)
-        least = self._table.take(begin)
-        begin += length
-        begin -= self._step.take(length)
-        return np.minimum(least, self._table.take(begin), out=least)
