@@ -73,7 +73,6 @@ STORES = {
 
 
 STATEMENT = re.compile(r"\s*(--.*\s)*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|LOCK|NOTIFY|SET)\b")
-NOT_MOVED_YET = {"functions/admin/operations/enqueue.py", "functions/callback/retention.py"}
 
 
 @pytest.mark.parametrize("folder", ["functions", "operations"])
@@ -85,7 +84,7 @@ def test_statements_stand_in_stores_alone(folder: str) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value)
     }
     assert found > {"functions/cluster/store.py", "functions/admin/door/store.py"} or folder == "operations"
-    assert {path for path in found if not path.endswith("store.py")} <= NOT_MOVED_YET
+    assert {path for path in found if not path.endswith("store.py")} == set()
 
 
 def test_only_the_database_and_the_stores_import_psycopg() -> None:

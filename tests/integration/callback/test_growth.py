@@ -8,7 +8,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from functions.callback import retention, store
+from functions.callback import retention_store, store
 from shared.database import Connection, Database
 from tests.arrange import counters, event
 
@@ -75,8 +75,8 @@ def test_a_tick_s_searches_read_a_few_pages_however_much_is_kept(counting: _Coun
     assert store.untold_events(connection, 200) == []
     assert store.unsettled_deletions(connection, 200) == []
     periods = {"biometrics": timedelta(days=365), "addresses": timedelta(days=30), "answers": timedelta(days=1)}
-    for statement in retention._SCHEDULE.values():
-        counting.execute(statement, {**periods, "batch": 500})
+    for kind in retention_store.kinds():
+        assert retention_store.erase_batch(connection, kind, periods, 500) == 0
     assert {statement: pages for statement, pages in counting.pages.items() if pages > _MOST_PAGES} == {}
 
 
