@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate uninstall vector-index schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,10 +100,16 @@ model: setup ## a model pack: make model PACK=mini, buffalo_l or auraface
 	@$(BIN)/python -m functions.detect.packs fetch $(PACK)
 
 migrate: setup ## bring the database of DATABASE_URL up to the newest migration
-	@$(BIN)/python -m local.migrate
+	@$(BIN)/python -m sql.migrate
 
-schema: setup ## write sql/schema.sql anew from the migrations
-	@$(BIN)/python -m local.schema
+uninstall: setup ## remove everything of Trombi's from the database of DATABASE_URL: make uninstall [YES=1]; YES where it holds data
+	@$(BIN)/python -m sql.uninstall $(if $(YES),--yes)
+
+vector-index: setup ## an approximate index over all faces, for SQL of your own: make vector-index [KIND=hnsw or ivfflat] [DROP=1]
+	@$(BIN)/python -m sql.vector_index $(if $(DROP),--drop,--kind $(or $(KIND),hnsw))
+
+schema: setup ## write sql/schema.sql from the migrations
+	@$(BIN)/python -m sql.schema
 
 lock: setup ## resolve the dependencies of pyproject.toml into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \

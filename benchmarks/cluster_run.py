@@ -27,7 +27,7 @@ from functions.cluster.run import ClusterRun
 from local.cloud.postgres import database_url, postgres_process, remove_data
 from local.cloud.processes import Supervisor
 from local.cloud.state import State
-from local.migrate import migrate
+from sql.migrate import migrate
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
 from shared.outbox import Outbox

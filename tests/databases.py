@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from local.cloud.postgres import database_url as url_of
-from local.migrate import migrate
+from sql.migrate import migrate
 
 _TEMPLATE = "migrated"
 # What tests delete leaves dead rows behind, which make indexes slow.
@@ -22,19 +22,19 @@ _MOST_USES = 30
 
 _TABLES = """
 SELECT relname FROM pg_class
-WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations' ORDER BY relname
+WHERE relkind = 'r' AND relnamespace = 'trombi'::regnamespace AND relname <> 'schema_migrations' ORDER BY relname
 """
 # What a test may have changed beside rows: columns, rights, comments, functions, policies, triggers, constraints.
 _SHAPE = """
 SELECT ARRAY[
     (SELECT string_agg(concat(relname, relacl, relrowsecurity, relforcerowsecurity), ' ' ORDER BY oid)
-        FROM pg_class WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_class WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(attrelid, attname, attnotnull, attacl), ' ' ORDER BY attrelid, attnum)
-        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(objoid, objsubid, description), ' ' ORDER BY objoid, objsubid)
-        FROM pg_description JOIN pg_class ON pg_class.oid = objoid WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_description JOIN pg_class ON pg_class.oid = objoid WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(oid, proacl, prosrc), ' ' ORDER BY oid)
-        FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+        FROM pg_proc WHERE pronamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(oid, polqual, polwithcheck), ' ' ORDER BY oid) FROM pg_policy),
     (SELECT string_agg(concat(oid, tgenabled), ' ' ORDER BY oid) FROM pg_trigger),
     (SELECT string_agg(concat(oid, conname), ' ' ORDER BY oid) FROM pg_constraint)

@@ -29,7 +29,7 @@ class RetentionPeriods:
     addresses: timedelta = timedelta(days=30)
 
 
-# SQL knows where biometrics and addresses are: sql/migrations/0009_privacy.sql.
+# SQL knows where biometrics and addresses are: sql/migrations/0005_privacy.sql.
 _BIOMETRICS = "SELECT erase_biometrics_older_than(%(biometrics)s, %(batch)s) AS erased"
 _ADDRESSES = "SELECT erase_addresses_older_than(%(addresses)s, %(batch)s) AS erased"
 _ANSWERS = """

@@ -1,73 +1,126 @@
 -- migrate:up
--- Privacy: what is erased and when, and the proof of it. The functions of this file are the one place that knows
--- where personal data is; a table that comes to hold some is added here.
+-- What is erased and when, and the proof of it. The functions of this file are the one place that knows where personal
+-- data is: a table that comes to hold some is added here.
+SELECT set_config('search_path', trombi.trombi_search_path(), true);
 
--- ---------------------------------------------------------------- tables
+-- ---------------------------------------------------------------- what outlives the data
 
--- Null once erased: when the event is archived, and 30 days after the answer or the expiry.
-ALTER TABLE invitations ALTER COLUMN email DROP NOT NULL;
+-- The consent log, kept apart from the biometrics, and longer. No foreign key: it outlives the event.
+CREATE TABLE event_consents (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    event_id uuid NOT NULL,
+    enabled boolean NOT NULL,
+    text_version text,
+    actor_id uuid,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX event_consents_event ON event_consents (event_id, at DESC);
 
--- An account that Trombi made for a guest who accepted an invitation goes with the last event that knows it.
-DO $$
-BEGIN
-    IF obj_description('users'::regclass) = 'made by Trombi' THEN
-        ALTER TABLE users ADD COLUMN IF NOT EXISTS made_by_invitation boolean NOT NULL DEFAULT false;
-    END IF;
-END
-$$;
-
-ALTER TABLE purge_receipts
-    ADD COLUMN reason text NOT NULL DEFAULT 'purge'
-        CHECK (reason IN ('purge', 'archive', 'consent', 'retention', 'event_deleted'));
-CREATE INDEX purge_receipts_event_idx ON purge_receipts (event_id, requested_at DESC);
--- The receipt that a deletion belongs to: it is complete once the last of them is done.
-ALTER TABLE outbox ADD COLUMN receipt_id uuid;
-CREATE INDEX outbox_receipt_idx ON outbox (receipt_id) WHERE receipt_id IS NOT NULL;
--- What the retention looks for at each tick.
-CREATE INDEX faces_retention_idx ON faces (created_at)
-    WHERE embedding IS NOT NULL OR landmarks IS NOT NULL OR thumbnail_object IS NOT NULL;
+-- The audit of reads of biometrics, counted by day. No foreign key: it outlives what was read.
+CREATE TABLE biometric_reads (
+    day date NOT NULL DEFAULT current_date,
+    -- A user's id, "service", or "invitation".
+    actor text NOT NULL,
+    event_id uuid NOT NULL,
+    what text NOT NULL,
+    subject_id uuid NOT NULL,
+    reads bigint NOT NULL DEFAULT 1 CHECK (reads > 0),
+    PRIMARY KEY (event_id, day, actor, what, subject_id)
+);
 CREATE INDEX biometric_reads_age ON biometric_reads (day);
-CREATE INDEX invitations_age ON invitations ((coalesce(answered_at, expires_at)))
-    WHERE email IS NOT NULL OR message IS NOT NULL;
-CREATE INDEX ml_jobs_unplaced_idx ON ml_jobs (completed_at) WHERE event_id IS NULL;
+CREATE INDEX biometric_reads_subject_idx ON biometric_reads (subject_id);
+
+-- Proof that something was erased, without saying whose it was. No foreign key: it outlives the event.
+CREATE TABLE purge_receipts (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    event_id uuid NOT NULL,
+    reason text NOT NULL DEFAULT 'purge' CHECK (
+        reason IN ('purge', 'archive', 'consent', 'retention', 'event_deleted', 'account_deleted')
+    ),
+    -- {faces, embeddings, persons, tags, invitations, thumbnails, decisions, suggestions, accounts}
+    erased jsonb NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    completed_at timestamptz
+);
+CREATE INDEX purge_receipts_event_idx ON purge_receipts (event_id, requested_at DESC);
 CREATE INDEX purge_receipts_open_idx ON purge_receipts (id) WHERE completed_at IS NULL;
 
--- ---------------------------------------------------------------- who may
+-- Where a purged face was: a later detection does not bring it back. No biometric: checksum and hash are of the whole
+-- photo, of which a face is a few bits. It outlives the photo's row: a host may delete that and upload the same picture
+-- under the same id.
+CREATE TABLE face_tombstones (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    media_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    bbox jsonb NOT NULL CHECK (is_normalised_box(bbox)),
+    crc32c text,
+    picture_hash bytea CHECK (octet_length(picture_hash) = 32),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT face_tombstones_event_fkey FOREIGN KEY (event_id) REFERENCES events (id) ON DELETE CASCADE
+);
+CREATE INDEX face_tombstones_media_idx ON face_tombstones (media_id);
+CREATE INDEX face_tombstones_event_idx ON face_tombstones (event_id);
 
--- The second lock behind functions/admin/access.py, for what runs with the owner's rights: a user's request is about
--- that user, or made by an organiser of the event. Without a user (a function, an operator) nothing is asked.
-CREATE FUNCTION trombi_require_self_or_organiser(of_event uuid, of_user uuid) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- Whoever makes a tombstone: it is of the picture that the photo's faces were found in.
+CREATE FUNCTION trombi_name_picture_of_tombstone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 BEGIN
-    IF trombi_user_id() IS NULL AND coalesce(current_setting('role', true), 'none') <> 'trombi_reviewer' THEN
-        RETURN;
+    IF NEW.crc32c IS NULL THEN
+        SELECT faces_crc32c, faces_picture_hash INTO NEW.crc32c, NEW.picture_hash FROM media WHERE id = NEW.media_id;
     END IF;
-    IF coalesce(trombi_user_id() = of_user, false) OR coalesce(trombi_is_organiser(of_event), false) THEN
-        RETURN;
-    END IF;
-    RAISE insufficient_privilege USING MESSAGE = 'not for this user';
+    RETURN NEW;
 END
+$$;
+CREATE TRIGGER trombi_name_picture BEFORE INSERT ON face_tombstones
+    FOR EACH ROW EXECUTE FUNCTION trombi_name_picture_of_tombstone();
+
+-- A deleted photo stays deleted: messages of its uploads may still come. Ids and a number, nothing personal.
+CREATE TABLE deleted_photos (
+    media_id uuid PRIMARY KEY,
+    event_id uuid NOT NULL,
+    -- Newest generation of its objects that was known, 0 for none.
+    generation bigint NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When the tick ended its open jobs and asked for clustering.
+    settled_at timestamptz
+);
+CREATE INDEX deleted_photos_unsettled_idx ON deleted_photos (deleted_at) WHERE settled_at IS NULL;
+CREATE INDEX deleted_photos_age ON deleted_photos (deleted_at);
+
+-- Whether an upload belongs to a photo whose row, or whose event, was deleted after it: by its generation, or, where that
+-- was not known yet, by its time. Whoever uploads later makes a new photo.
+CREATE FUNCTION trombi_was_deleted(
+    of_media uuid, of_event uuid, upload_generation bigint, uploaded_at timestamptz
+) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = trombi, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM deleted_photos
+        WHERE media_id = of_media AND (generation >= upload_generation OR deleted_at >= uploaded_at)
+    ) OR EXISTS (
+        SELECT FROM purge_receipts
+        WHERE event_id = of_event AND reason = 'event_deleted' AND requested_at >= uploaded_at
+    )
 $$;
 
 -- ---------------------------------------------------------------- parts of erasing
 
 -- The ids among the words of a JSON text, and whatever else stands between quotes, blanks and slashes.
 CREATE FUNCTION trombi_words(content text) RETURNS SETOF text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = trombi, pg_temp
     AS $$ SELECT string_to_table(translate(lower(content), ' /.,', '""""'), '"') $$;
 
--- Whether a JSON text holds one of the addresses.
+-- Whether a JSON text holds one of the addresses, in whatever spelling.
 CREATE FUNCTION trombi_holds_address(content text, addresses text[]) RETURNS boolean
-    LANGUAGE sql IMMUTABLE SET search_path = public, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM unnest(addresses) AS address
-        WHERE position(trim(BOTH '"' FROM to_jsonb(lower(address))::text) IN lower(content)) > 0
+    LANGUAGE sql IMMUTABLE SET search_path = trombi, pg_temp AS $$
+    SELECT cardinality(addresses) > 0 AND EXISTS (
+        SELECT FROM regexp_matches(content, '[^[:space:]"\\<>(),;:]+[@＠﹫][^[:space:]"\\<>(),;:]+', 'g') AS found
+        WHERE trombi_address(found[1]) = ANY(addresses)
     )
 $$;
 
 -- A receipt, and with it the deletion of the objects. It says how much was erased, never whose.
 CREATE FUNCTION trombi_give_receipt(of_event uuid, why text, counts jsonb, prefixes text[]) RETURNS jsonb
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE receipt purge_receipts;
 BEGIN
     INSERT INTO purge_receipts (event_id, reason, erased, requested_at, completed_at)
@@ -79,10 +132,37 @@ BEGIN
 END
 $$;
 
+-- The second of two receipts goes into the first: the counts of both, and the objects of both to be erased.
+CREATE FUNCTION trombi_join_receipts(kept jsonb, joined jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
+DECLARE receipt purge_receipts;
+BEGIN
+    UPDATE outbox SET receipt_id = (kept ->> 'id')::uuid WHERE receipt_id = (joined ->> 'id')::uuid;
+    DELETE FROM purge_receipts WHERE id = (joined ->> 'id')::uuid;
+    UPDATE purge_receipts SET
+        erased = (
+            SELECT jsonb_object_agg(key, value::integer + coalesce((joined -> 'erased' ->> key)::integer, 0))
+            FROM jsonb_each_text(purge_receipts.erased)
+        ),
+        completed_at = CASE WHEN joined ->> 'completed_at' IS NOT NULL THEN completed_at END
+    WHERE id = (kept ->> 'id')::uuid RETURNING * INTO receipt;
+    RETURN to_jsonb(receipt);
+END
+$$;
+
+-- Nothing is said of whether there is such an event: a stranger's request and one that finds nothing look the same.
+CREATE FUNCTION trombi_empty_receipt(of_event uuid) RETURNS jsonb
+    LANGUAGE sql VOLATILE SET search_path = trombi, pg_temp AS $$
+    SELECT jsonb_build_object('id', gen_random_uuid(), 'event_id', of_event, 'reason', 'purge',
+        'erased', '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
+            ' "decisions": 0, "suggestions": 0, "accounts": 0}'::jsonb,
+        'requested_at', clock_timestamp(), 'completed_at', clock_timestamp())
+$$;
+
 -- Decisions that touched what is erased keep their place, kind and time in the history. Which persons, faces, users
 -- and addresses they were about is gone, and with it the way to undo them.
 CREATE FUNCTION trombi_forget_in_decisions(of_event uuid, ids uuid[], of_user uuid, addresses text[]) RETURNS integer
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE
     touched uuid[];
     forgotten integer;
@@ -118,7 +198,7 @@ $$;
 
 -- That somebody read biometrics that day stays; of whom does not.
 CREATE FUNCTION trombi_forget_in_reads(of_event uuid, ids uuid[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 BEGIN
     -- In the order in which trombi_note_reads takes them.
     PERFORM 1 FROM biometric_reads WHERE event_id = of_event AND subject_id = ANY(ids) ORDER BY subject_id FOR UPDATE;
@@ -135,7 +215,7 @@ $$;
 -- What is biometric of faces goes: embedding, landmarks, pose, sharpness, thumbnail, and questions that were asked
 -- by them. Box, person and size stay: by them nobody can be recognised.
 CREATE FUNCTION trombi_strip_faces(of_event uuid, face_list uuid[]) RETURNS jsonb
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE stripped integer; suggested integer; with_embedding integer; with_thumbnail integer;
 BEGIN
     SELECT count(embedding), count(thumbnail_object) INTO with_embedding, with_thumbnail
@@ -151,15 +231,47 @@ BEGIN
 END
 $$;
 
+-- ---------------------------------------------------------------- the order of locks (ARCHITECTURE.md)
+
+-- Before an event's counters are locked: the rows above them in the order, which foreign keys would lock after them.
+-- The users (given, and linked to the persons), the event, the photos of the persons and faces. Each in the order of
+-- its ids, and no more than a foreign key does: two who only refer to a row do not wait for each other.
+CREATE FUNCTION trombi_hold_rows(of_event uuid, user_list uuid[], person_list uuid[], face_list uuid[])
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+DECLARE
+    all_persons uuid[] := person_list || ARRAY(
+        SELECT face_person_id FROM faces WHERE id = ANY(face_list) AND face_person_id IS NOT NULL);
+    all_users uuid[] := user_list || ARRAY(
+        SELECT linked_user_id FROM face_persons WHERE id = ANY(all_persons) AND linked_user_id IS NOT NULL);
+BEGIN
+    PERFORM trombi_require_self_or_organiser(of_event, user_list[1]);
+    PERFORM 1 FROM users WHERE id = ANY(all_users) ORDER BY id FOR KEY SHARE;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
+    PERFORM 1 FROM media WHERE id IN (
+        SELECT media_id FROM faces
+        WHERE event_id = of_event AND (face_person_id = ANY(all_persons) OR id = ANY(face_list))
+    ) ORDER BY id FOR KEY SHARE;
+END
+$$;
+
 -- ---------------------------------------------------------------- purge
 
--- The persons of somebody: linked to the account, invited by the address, or named; with all that was merged into them.
-CREATE FUNCTION trombi_persons_of(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS uuid[]
-    LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+-- The persons of somebody: linked to the account (also to one that was deleted, as long as the person is nobody
+-- else's), invited by the address, or named; with all that was merged into them.
+CREATE FUNCTION trombi_persons_of(of_event uuid, of_user uuid, of_person uuid, addresses text[])
+    RETURNS uuid[] LANGUAGE sql STABLE SET search_path = trombi, pg_temp AS $$
     WITH RECURSIVE theirs AS (
         SELECT id FROM face_persons
-        WHERE event_id = of_event AND status <> 'merged'
-            AND (linked_user_id = of_user OR lower(invitation_email) = ANY(addresses) OR id = of_person)
+        WHERE event_id = of_event AND status <> 'merged' AND (
+            linked_user_id = of_user OR invitation_email = ANY(addresses) OR id = of_person
+            OR (status <> 'linked' AND (
+                former_user_hash = trombi_user_hash(id, of_user) OR EXISTS (
+                    SELECT FROM face_persons AS gone
+                    WHERE gone.merged_into_id = face_persons.id
+                        AND gone.former_user_hash = trombi_user_hash(gone.id, of_user)
+                )
+            ))
+        )
         UNION
         SELECT face_persons.id FROM face_persons JOIN theirs ON face_persons.merged_into_id = theirs.id
     )
@@ -168,7 +280,7 @@ $$;
 
 -- Their faces: those of their persons, and those that a tag says are theirs, unless the face is held by another.
 CREATE FUNCTION trombi_faces_of(of_event uuid, of_user uuid, person_list uuid[]) RETURNS uuid[]
-    LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    LANGUAGE sql STABLE SET search_path = trombi, pg_temp AS $$
     SELECT coalesce(array_agg(id), '{}') FROM (
         SELECT id FROM faces WHERE event_id = of_event AND face_person_id = ANY(person_list)
         UNION
@@ -179,9 +291,46 @@ CREATE FUNCTION trombi_faces_of(of_event uuid, of_user uuid, person_list uuid[])
     ) AS theirs
 $$;
 
+-- The rows above the counters in the order of locks, for a purge: an account that Trombi made may be deleted in the end.
+-- False where there is no such event (any more).
+CREATE FUNCTION trombi_hold_for_erasure(of_event uuid, of_user uuid, of_person uuid, addresses text[])
+    RETURNS boolean LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
+DECLARE
+    person_list uuid[] := trombi_persons_of(of_event, of_user, of_person, addresses);
+    face_list uuid[] := ARRAY(
+        SELECT face_id FROM media_tags JOIN media ON media.id = media_id
+        WHERE media.event_id = of_event AND tagged_user_id = of_user AND face_id IS NOT NULL);
+BEGIN
+    IF obj_description('users'::regclass) = 'made by Trombi' THEN
+        PERFORM 1 FROM users WHERE id = of_user AND made_by_invitation FOR UPDATE;
+    END IF;
+    PERFORM trombi_hold_rows(of_event, ARRAY[of_user], person_list, face_list);
+    RETURN EXISTS (SELECT FROM events WHERE id = of_event);
+END
+$$;
+
+-- The rows above the counters in the order of locks, for a purge of several accounts. False where there is no such
+-- event (any more).
+CREATE FUNCTION trombi_hold_for_erasure_of(of_event uuid, user_list uuid[], addresses text[])
+    RETURNS boolean LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
+DECLARE
+    person_list uuid[] := trombi_persons_of(of_event, NULL, NULL, addresses) || ARRAY(
+        SELECT unnest(trombi_persons_of(of_event, of_user, NULL, addresses)) FROM unnest(user_list) AS of_user);
+    face_list uuid[] := ARRAY(
+        SELECT face_id FROM media_tags JOIN media ON media.id = media_id
+        WHERE media.event_id = of_event AND tagged_user_id = ANY(user_list) AND face_id IS NOT NULL);
+BEGIN
+    IF obj_description('users'::regclass) = 'made by Trombi' THEN
+        PERFORM 1 FROM users WHERE id = ANY(user_list) AND made_by_invitation ORDER BY id FOR UPDATE;
+    END IF;
+    PERFORM trombi_hold_rows(of_event, NULL::uuid || user_list, person_list, face_list);
+    RETURN EXISTS (SELECT FROM events WHERE id = of_event);
+END
+$$;
+
 -- An account that was made for a guest by an invitation leaves the event, and goes if that was the last one.
 CREATE FUNCTION trombi_forget_guest(of_event uuid, of_user uuid) RETURNS integer
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE forgotten integer := 0;
 BEGIN
     IF obj_description('users'::regclass) = 'made by Trombi' THEN
@@ -201,7 +350,7 @@ $$;
 -- Everything of one person in one event, whoever they are known as. Locks like a decision (the event's counters
 -- first), so that no detection, clustering or decision is written meanwhile.
 CREATE FUNCTION trombi_erase(of_event uuid, of_user uuid, of_person uuid, addresses text[]) RETURNS jsonb
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE
     counts jsonb := '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
         ' "decisions": 0, "suggestions": 0, "accounts": 0}';
@@ -288,33 +437,27 @@ BEGIN
 END
 $$;
 
--- Nothing is said of whether there is such an event: a stranger's request and one that finds nothing look the same.
-CREATE FUNCTION trombi_empty_receipt(of_event uuid) RETURNS jsonb
-    LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
-    SELECT jsonb_build_object('id', gen_random_uuid(), 'event_id', of_event, 'reason', 'purge',
-        'erased', '{"faces": 0, "embeddings": 0, "persons": 0, "tags": 0, "invitations": 0, "thumbnails": 0,'
-            ' "decisions": 0, "suggestions": 0, "accounts": 0}'::jsonb,
-        'requested_at', clock_timestamp(), 'completed_at', clock_timestamp())
-$$;
-
 -- Erase all that the event holds on a user; answers the receipt. Doing it twice gives an empty one.
 CREATE FUNCTION purge_face_data_for_user(purged_user uuid, of_event uuid) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+DECLARE
+    addresses text[];
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, purged_user);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) THEN
+    addresses := ARRAY(SELECT trombi_address(email) FROM users WHERE id = purged_user AND email <> '');
+    IF NOT trombi_hold_for_erasure(of_event, purged_user, NULL, addresses) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    RETURN trombi_erase(of_event, purged_user, NULL, ARRAY(
-        SELECT lower(email) FROM users WHERE id = purged_user AND email <> ''
-    ));
+    RETURN trombi_erase(of_event, purged_user, NULL, addresses);
 END
 $$;
 
 -- The same for a person of an event, who may have no account. A person who is linked to one is that user.
 CREATE FUNCTION purge_face_data_for_person(purged_person uuid) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE survivor face_persons;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+DECLARE
+    survivor face_persons;
+    addresses text[];
 BEGIN
     WITH RECURSIVE upwards AS (
         SELECT * FROM face_persons WHERE id = purged_person
@@ -326,37 +469,137 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM trombi_require_self_or_organiser(survivor.event_id, survivor.linked_user_id);
-    RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, ARRAY(
-        SELECT lower(address) FROM (
+    addresses := ARRAY(
+        SELECT address FROM (
             SELECT survivor.invitation_email AS address
             UNION
-            SELECT email FROM users WHERE id = survivor.linked_user_id
+            SELECT trombi_address(email) FROM users WHERE id = survivor.linked_user_id
         ) AS known WHERE address <> ''
-    ));
+    );
+    IF NOT trombi_hold_for_erasure(survivor.event_id, survivor.linked_user_id, survivor.id, addresses) THEN
+        RETURN NULL;
+    END IF;
+    RETURN trombi_erase(survivor.event_id, survivor.linked_user_id, survivor.id, addresses);
 END
 $$;
 
 -- The same for an address that somebody was invited by. Where it is an account's, that user is meant.
 CREATE FUNCTION purge_face_data_for_address(purged_address text, of_event uuid) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE accounts uuid[];
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+DECLARE
+    address text := trombi_address(purged_address);
+    accounts uuid[] := ARRAY(SELECT id FROM users WHERE trombi_address(email) = address ORDER BY id);
+    account uuid;
+    receipt jsonb;
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
-    IF NOT EXISTS (SELECT FROM events WHERE id = of_event) OR trim(purged_address) = '' THEN
+    IF address = '' OR NOT trombi_hold_for_erasure_of(of_event, accounts, ARRAY[address]) THEN
         RETURN trombi_empty_receipt(of_event);
     END IF;
-    accounts := ARRAY(SELECT id FROM users WHERE lower(email) = lower(trim(purged_address)));
-    RETURN trombi_erase(of_event, CASE WHEN cardinality(accounts) = 1 THEN accounts[1] END, NULL,
-        ARRAY[lower(trim(purged_address))]);
+    receipt := trombi_erase(of_event, accounts[1], NULL, ARRAY[address]);
+    FOREACH account IN ARRAY accounts[2:] LOOP
+        receipt := trombi_join_receipts(receipt, trombi_erase(of_event, account, NULL, ARRAY[address]));
+    END LOOP;
+    RETURN receipt;
 END
 $$;
 
--- ---------------------------------------------------------------- archive, consent, deletion
+-- ---------------------------------------------------------------- an account is deleted
+
+-- What an event holds on a user whose account is going. Their persons are nobody's again, as before the link: undecided,
+-- to be clustered again. Tags go, also those made by hand; so does the invitation that they answered with "it's me".
+-- Decisions lose whom they were about, so that no undo brings the user back. An invitation to their address that is open
+-- or was declined is about the address, not the account, and stays.
+CREATE FUNCTION trombi_forget_account(of_event uuid, of_user uuid) RETURNS void
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
+DECLARE
+    person_list uuid[];
+    invitation_list uuid[];
+    addresses text[];
+    n integer;
+    counts jsonb;
+BEGIN
+    person_list := ARRAY(
+        SELECT id FROM face_persons
+        WHERE event_id = of_event AND linked_user_id = of_user AND status = 'linked' ORDER BY id FOR NO KEY UPDATE);
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(DISTINCT email) FILTER (WHERE email IS NOT NULL), '{}')
+    INTO invitation_list, addresses
+    FROM invitations WHERE face_person_id = ANY(person_list) AND answer = 'accepted';
+    addresses := ARRAY(SELECT address FROM unnest(addresses) AS address WHERE NOT EXISTS (
+        SELECT FROM face_persons WHERE event_id = of_event AND invitation_email = address));
+
+    UPDATE face_persons SET status = 'pending', linked_user_id = NULL, version = version + 1, updated_at = now(),
+        former_user_hash = trombi_user_hash(id, of_user),
+        -- The link no longer counts as something that people said of the person.
+        metadata = CASE WHEN metadata ? 'manual_edits' THEN metadata || jsonb_build_object('manual_edits', greatest(0,
+            (metadata ->> 'manual_edits')::integer - (
+                SELECT count(*) FROM decisions
+                WHERE event_id = of_event AND kind IN ('link', 'invite', 'accept') AND undone_by IS NULL
+                    AND face_persons.id = ANY(person_ids)
+            ))) ELSE metadata END
+    WHERE id = ANY(person_list);
+    UPDATE face_persons SET linked_user_id = NULL WHERE event_id = of_event AND linked_user_id = of_user;
+
+    DELETE FROM media_tags USING media
+    WHERE media.id = media_tags.media_id AND media.event_id = of_event AND tagged_user_id = of_user;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := jsonb_build_object('tags', n);
+    -- Faces are suggested for somebody; clustering asks anew.
+    DELETE FROM face_suggestions WHERE face_person_id = ANY(person_list);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    counts := counts || jsonb_build_object('suggestions', n, 'invitations', cardinality(invitation_list),
+        'decisions', trombi_forget_in_decisions(of_event, invitation_list, of_user, addresses));
+    PERFORM trombi_forget_in_reads(of_event, invitation_list || of_user);
+    DELETE FROM idempotency_keys
+    WHERE event_id = of_event AND answer IS NOT NULL AND (
+        trombi_holds_address(answer::text, addresses)
+        OR EXISTS (SELECT FROM trombi_words(answer::text) AS word
+            WHERE word IN (SELECT unnest(invitation_list || of_user)::text)));
+    DELETE FROM invitations WHERE id = ANY(invitation_list);
+
+    UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
+    IF cardinality(person_list) > 0 THEN
+        UPDATE event_counters SET changed_photos = changed_photos + 1,
+            first_change_at = coalesce(first_change_at, clock_timestamp())
+        WHERE event_id = of_event
+            AND EXISTS (SELECT FROM events WHERE id = of_event AND face_recognition_enabled AND archived_at IS NULL);
+    END IF;
+    IF EXISTS (SELECT FROM jsonb_each_text(counts) WHERE value <> '0') THEN
+        PERFORM trombi_give_receipt(of_event, 'account_deleted', counts, '{}');
+    END IF;
+END
+$$;
+
+-- After the rows of all accounts of the statement are locked, and before the foreign keys ("RI_...") set anything to
+-- null; also where the host app's account goes by a cascade of its own.
+CREATE FUNCTION trombi_forget_deleted_account() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+DECLARE
+    event_list uuid[] := ARRAY(
+        SELECT event_id FROM face_persons WHERE linked_user_id = OLD.id
+        UNION SELECT event_id FROM decisions WHERE user_ids @> ARRAY[OLD.id]
+        UNION SELECT media.event_id FROM media_tags JOIN media ON media.id = media_id WHERE tagged_user_id = OLD.id
+        UNION SELECT event_id FROM biometric_reads WHERE subject_id = OLD.id);
+    of_event uuid;
+BEGIN
+    event_list := ARRAY(SELECT id FROM events WHERE id = ANY(event_list) ORDER BY id FOR KEY SHARE);
+    PERFORM 1 FROM event_counters WHERE event_id = ANY(event_list) ORDER BY event_id FOR NO KEY UPDATE;
+    FOREACH of_event IN ARRAY event_list LOOP
+        PERFORM trombi_forget_account(of_event, OLD.id);
+    END LOOP;
+    DELETE FROM idempotency_keys WHERE caller = OLD.id::text AND answer IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER "Before_RI_trombi_forget_account" AFTER DELETE ON users
+    FOR EACH ROW EXECUTE FUNCTION trombi_forget_deleted_account();
+
+-- ---------------------------------------------------------------- an event is archived, loses its consent, or is deleted
 
 -- Everything biometric of the event goes when it is archived and when consent is withdrawn, whoever does it. Boxes,
 -- persons and confirmed tags stay, as counts and as what people said. Open invitations are withdrawn.
 CREATE FUNCTION cleanup_face_embeddings_on_event_archive() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 DECLARE
     counts jsonb;
     addresses text[];
@@ -408,9 +651,21 @@ CREATE TRIGGER trombi_erase_biometrics AFTER UPDATE OF archived_at, face_recogni
         OR (OLD.face_recognition_enabled AND NOT NEW.face_recognition_enabled)
     ) EXECUTE FUNCTION cleanup_face_embeddings_on_event_archive();
 
+-- Questions that were asked by an embedding go with it: archive, consent, retention.
+CREATE FUNCTION trombi_forget_split_suggestions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+BEGIN
+    DELETE FROM split_suggestions WHERE face_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trombi_forget_split_suggestions AFTER UPDATE OF embedding ON faces
+    FOR EACH ROW WHEN (OLD.embedding IS NOT NULL AND NEW.embedding IS NULL)
+    EXECUTE FUNCTION trombi_forget_split_suggestions();
+
 -- The consent log, complete also where the host app writes the event's row itself.
 CREATE FUNCTION trombi_log_consent() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 BEGIN
     INSERT INTO event_consents (event_id, enabled, text_version, actor_id)
     VALUES (NEW.id, NEW.face_recognition_enabled, NEW.consent_text_version, trombi_user_id());
@@ -424,14 +679,10 @@ CREATE TRIGGER trombi_log_consent AFTER UPDATE OF face_recognition_enabled, cons
         OLD.face_recognition_enabled IS DISTINCT FROM NEW.face_recognition_enabled
         OR (NEW.face_recognition_enabled AND OLD.consent_text_version IS DISTINCT FROM NEW.consent_text_version)
     ) EXECUTE FUNCTION trombi_log_consent();
--- Consent that was given before there was a log.
-INSERT INTO event_consents (event_id, enabled, text_version, at)
-SELECT id, true, consent_text_version, coalesce(consented_at, now()) FROM events
-WHERE face_recognition_enabled AND NOT EXISTS (SELECT FROM event_consents WHERE event_id = events.id);
 
 -- What foreign keys do not reach when an event is deleted.
 CREATE FUNCTION trombi_erase_deleted_event() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 DECLARE counts jsonb;
 BEGIN
     SELECT jsonb_build_object('faces', count(*), 'embeddings', count(embedding), 'thumbnails', count(thumbnail_object))
@@ -453,7 +704,7 @@ CREATE TRIGGER trombi_erase_event BEFORE DELETE ON events
 
 -- The switches of the API; true when something changed. Consent needs the version of the text that was shown.
 CREATE FUNCTION trombi_set_consent(of_event uuid, enabled boolean, text_version text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
     UPDATE events SET face_recognition_enabled = enabled,
@@ -467,7 +718,7 @@ BEGIN
 END
 $$;
 CREATE FUNCTION trombi_archive(of_event uuid) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, NULL);
     UPDATE events SET archived_at = now() WHERE id = of_event AND archived_at IS NULL;
@@ -475,11 +726,71 @@ BEGIN
 END
 $$;
 
+-- ---------------------------------------------------------------- photos and faces are deleted
+-- Rows that name objects may vanish before the objects do, and without any function: the host app deletes a photo's row or
+-- an event by SQL, and foreign keys take faces along. Triggers write down what is left to do.
+
+-- A deleted photo takes its faces along, which whoever holds the counters may be writing. Named to come before the
+-- triggers of the foreign keys ("RI_..."), after the rows of all photos of the statement are locked.
+CREATE FUNCTION trombi_lock_counters_of_deleted_photo() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM event_counters WHERE event_id = OLD.event_id FOR NO KEY UPDATE;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER "Before_RI_trombi_lock_counters" AFTER DELETE ON media
+    FOR EACH ROW EXECUTE FUNCTION trombi_lock_counters_of_deleted_photo();
+
+CREATE FUNCTION trombi_note_deleted_photos() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+BEGIN
+    -- A deleted event has a receipt, which says as much of all its photos and deletes their thumbnails by one prefix.
+    INSERT INTO deleted_photos (media_id, event_id, generation)
+    SELECT id, event_id, greatest(
+        coalesce(object_generation, 0), deleted_generation,
+        (SELECT max(ml_jobs.object_generation) FROM ml_jobs
+            WHERE job_type = 'detect' AND ml_jobs.event_id IS NOT NULL AND media_ids[1] = gone.id)
+    )
+    FROM gone WHERE EXISTS (SELECT FROM events WHERE events.id = gone.event_id) ORDER BY id
+    ON CONFLICT (media_id) DO UPDATE SET event_id = excluded.event_id, deleted_at = excluded.deleted_at,
+        generation = greatest(deleted_photos.generation, excluded.generation), settled_at = NULL;
+    -- By prefix: also what a detection that died left behind.
+    INSERT INTO outbox (kind, object_prefix)
+    SELECT 'delete_objects', 'events/' || event_id || '/' || id || '/' FROM gone
+    WHERE EXISTS (SELECT FROM events WHERE events.id = gone.event_id);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trombi_note_deleted_photos AFTER DELETE ON media
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION trombi_note_deleted_photos();
+
+-- At the end of the transaction, when whoever deleted the face has had the chance to see to the thumbnail: by its name,
+-- or by the prefix of its photo or event.
+CREATE FUNCTION trombi_erase_left_thumbnail() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+BEGIN
+    INSERT INTO outbox (kind, object_prefix)
+    SELECT 'delete_objects', OLD.thumbnail_object
+    WHERE NOT EXISTS (
+        SELECT FROM outbox WHERE kind = 'delete_objects' AND due_at <= clock_timestamp() AND object_prefix IN (
+            OLD.thumbnail_object,
+            'events/' || OLD.event_id || '/' || OLD.media_id || '/',
+            'events/' || OLD.event_id || '/'
+        )
+    );
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER trombi_erase_left_thumbnail AFTER DELETE ON faces
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.thumbnail_object <> '')
+    EXECUTE FUNCTION trombi_erase_left_thumbnail();
+
 -- ---------------------------------------------------------------- retention
 
 -- Biometrics of one event that are older than they may be, up to ``most`` faces; how many there were.
 CREATE FUNCTION erase_biometrics_older_than(age interval, most integer) RETURNS integer
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE
     of_event uuid;
     face_list uuid[];
@@ -492,6 +803,7 @@ BEGIN
     IF of_event IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
     PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(thumbnail_object) FILTER (
         WHERE thumbnail_object IS NOT NULL), '{}') INTO face_list, prefixes
@@ -511,7 +823,7 @@ $$;
 
 -- Addresses of invitations that were answered, or expired, longer ago than ``age``; how many there were.
 CREATE FUNCTION erase_addresses_older_than(age interval, most integer) RETURNS integer
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = trombi, pg_temp AS $$
 DECLARE
     of_event uuid;
     old uuid[];
@@ -523,8 +835,9 @@ BEGIN
     IF of_event IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM 1 FROM events WHERE id = of_event FOR KEY SHARE;
     PERFORM 1 FROM event_counters WHERE event_id = of_event FOR NO KEY UPDATE;
-    SELECT array_agg(id), array_agg(DISTINCT lower(email)) FILTER (WHERE email IS NOT NULL) INTO old, addresses
+    SELECT array_agg(id), array_agg(DISTINCT email) FILTER (WHERE email IS NOT NULL) INTO old, addresses
     FROM (
         SELECT id, email FROM invitations
         WHERE event_id = of_event AND (email IS NOT NULL OR message IS NOT NULL)
@@ -538,10 +851,10 @@ BEGIN
     -- An address that was written to again since stays with the newer invitation.
     addresses := ARRAY(
         SELECT address FROM unnest(addresses) AS address
-        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND lower(email) = address)
+        WHERE NOT EXISTS (SELECT FROM invitations WHERE event_id = of_event AND email = address)
     );
     UPDATE face_persons SET status = 'pending', invitation_email = NULL, version = version + 1, updated_at = now()
-    WHERE event_id = of_event AND lower(invitation_email) = ANY(addresses);
+    WHERE event_id = of_event AND invitation_email = ANY(addresses);
     PERFORM trombi_forget_in_decisions(of_event, '{}', NULL, addresses);
     UPDATE event_counters SET decision_version = decision_version + 1 WHERE event_id = of_event;
     RETURN cardinality(old);
@@ -552,7 +865,7 @@ $$;
 
 -- Count reads of biometrics. Sorted, so that two requests that read the same faces do not wait for each other.
 CREATE FUNCTION trombi_note_reads(by_actor text, of_event uuid, of_what text, subjects uuid[]) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE sql SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
     INSERT INTO biometric_reads (actor, event_id, what, subject_id)
     SELECT DISTINCT by_actor, of_event, of_what, subject FROM unnest(subjects) AS subject
     -- Nobody reads as another.
@@ -561,27 +874,39 @@ CREATE FUNCTION trombi_note_reads(by_actor text, of_event uuid, of_what text, su
     ON CONFLICT (event_id, day, actor, what, subject_id) DO UPDATE SET reads = biometric_reads.reads + 1
 $$;
 
--- All that is held on a user, in one event or (null) in all, as JSON; null where there is nothing to say. Embeddings
--- and landmarks are for the user alone, and so is what was read of them; nobody else's account is named.
+-- Whether the event has anything to do with the user.
+CREATE FUNCTION trombi_concerns(of_user uuid, of_event uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM event_members WHERE event_id = of_event AND user_id = of_user)
+        OR EXISTS (SELECT FROM face_persons WHERE event_id = of_event AND linked_user_id = of_user)
+        OR EXISTS (SELECT FROM media_tags JOIN media ON media.id = media_id
+            WHERE media.event_id = of_event AND tagged_user_id = of_user)
+        OR EXISTS (SELECT FROM invitations JOIN users ON trombi_address(users.email) = invitations.email
+            WHERE invitations.event_id = of_event AND users.id = of_user)
+$$;
+
+-- As in 0009, but for the address's form.
 CREATE FUNCTION trombi_export(of_user uuid, of_event uuid, embeddings boolean) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp AS $$
 DECLARE
     is_own boolean := trombi_user_id() IS NULL OR trombi_user_id() = of_user;
     account users;
+    address text;
     person_list uuid[];
     face_list uuid[];
     result jsonb;
 BEGIN
     PERFORM trombi_require_self_or_organiser(of_event, of_user);
     SELECT * INTO account FROM users WHERE id = of_user;
+    address := trombi_address(account.email);
     IF account.id IS NULL OR NOT is_own AND NOT trombi_concerns(of_user, of_event) THEN
         RETURN NULL;
     END IF;
     SELECT coalesce(array_agg(DISTINCT id), '{}') INTO person_list FROM (
-        SELECT unnest(trombi_persons_of(events.id, of_user, NULL, ARRAY[lower(account.email)])) AS id FROM events
+        SELECT unnest(trombi_persons_of(events.id, of_user, NULL, ARRAY[address])) AS id FROM events
         WHERE (of_event IS NULL OR events.id = of_event) AND (
             EXISTS (SELECT FROM face_persons WHERE event_id = events.id
-                AND (linked_user_id = of_user OR lower(invitation_email) = lower(account.email)))
+                AND (linked_user_id = of_user OR invitation_email = address))
         )
     ) AS found;
     SELECT coalesce(array_agg(DISTINCT id), '{}') INTO face_list FROM (
@@ -626,7 +951,7 @@ BEGIN
                 'person_id', face_person_id, 'email', email, 'message', message, 'language', language,
                 'created_at', created_at, 'sent_at', sent_at, 'expires_at', expires_at, 'answer', answer,
                 'answered_at', answered_at) ORDER BY created_at, id), '[]')
-            FROM invitations WHERE (lower(email) = lower(account.email) OR face_person_id = ANY(person_list))
+            FROM invitations WHERE (email = address OR face_person_id = ANY(person_list))
                 AND (of_event IS NULL OR event_id = of_event)),
         'decisions', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'event_id', event_id, 'kind', kind,
                 'made_by_you', coalesce(actor_id = of_user, false), 'undone', undone_by IS NOT NULL,
@@ -653,52 +978,6 @@ BEGIN
         ));
     END IF;
     RETURN result;
-END
-$$;
-
--- Whether the event has anything to do with the user.
-CREATE FUNCTION trombi_concerns(of_user uuid, of_event uuid) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM event_members WHERE event_id = of_event AND user_id = of_user)
-        OR EXISTS (SELECT FROM face_persons WHERE event_id = of_event AND linked_user_id = of_user)
-        OR EXISTS (SELECT FROM media_tags JOIN media ON media.id = media_id
-            WHERE media.event_id = of_event AND tagged_user_id = of_user)
-        OR EXISTS (SELECT FROM invitations JOIN users ON lower(users.email) = lower(invitations.email)
-            WHERE invitations.event_id = of_event AND users.id = of_user)
-$$;
-
--- ---------------------------------------------------------------- rights
-
--- Functions are everybody's when they are made; these are the owner's, and some the reviewer's.
-DO $$
-DECLARE
-    of_role text;
-    name text;
-    owned CONSTANT text[] := ARRAY[
-        'trombi_require_self_or_organiser(uuid, uuid)', 'trombi_words(text)', 'trombi_holds_address(text, text[])',
-        'trombi_give_receipt(uuid, text, jsonb, text[])', 'trombi_forget_in_decisions(uuid, uuid[], uuid, text[])',
-        'trombi_forget_in_reads(uuid, uuid[])', 'trombi_strip_faces(uuid, uuid[])',
-        'trombi_persons_of(uuid, uuid, uuid, text[])', 'trombi_faces_of(uuid, uuid, uuid[])',
-        'trombi_erase(uuid, uuid, uuid, text[])', 'trombi_empty_receipt(uuid)',
-        'erase_biometrics_older_than(interval, integer)', 'erase_addresses_older_than(interval, integer)',
-        'cleanup_face_embeddings_on_event_archive()', 'trombi_log_consent()', 'trombi_erase_deleted_event()',
-        'trombi_concerns(uuid, uuid)', 'trombi_forget_guest(uuid, uuid)'
-    ];
-    reviewed CONSTANT text[] := ARRAY[
-        'purge_face_data_for_user(uuid, uuid)', 'purge_face_data_for_person(uuid)',
-        'purge_face_data_for_address(text, uuid)', 'trombi_set_consent(uuid, boolean, text)', 'trombi_archive(uuid)',
-        'trombi_note_reads(text, uuid, text, uuid[])', 'trombi_export(uuid, uuid, boolean)'
-    ];
-BEGIN
-    FOREACH name IN ARRAY owned || reviewed LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
-        FOR of_role IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %I', name, of_role);
-        END LOOP;
-    END LOOP;
-    FOREACH name IN ARRAY reviewed LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO trombi_reviewer', name);
-    END LOOP;
 END
 $$;
 
