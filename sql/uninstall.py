@@ -45,8 +45,8 @@ def uninstall(database_url: str, *, with_data: bool = False) -> list[str]:
     """Remove Trombi from the database; returns what was done, in sentences.
 
     Raises:
-        UninstallError: the schema ``trombi`` is not Trombi's, holds data and ``with_data`` is false, something outside it
-            uses it, or the database cannot be reached.
+        UninstallError: the schema ``trombi`` is not Trombi's, holds data and ``with_data`` is false, something outside
+            it uses it, or the database cannot be reached.
     """
     try:
         with psycopg.connect(database_url, connect_timeout=10) as connection:

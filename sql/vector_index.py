@@ -1,7 +1,7 @@
 """``make vector-index``: an approximate index over the embeddings of all faces, for SQL of the host's own.
 
-Trombi itself has no use for it: its searches stay within an event and are exact (docs/decisions/0003). Built and dropped
-without holding up whoever writes. The search that it serves has no filter::
+Trombi itself has no use for it: its searches stay within an event and are exact (docs/decisions/0003). It is built and
+dropped without holding up whoever writes. The search that it serves has no filter::
 
     SET hnsw.ef_search = 200;  -- or, for ivfflat: SET ivfflat.probes = 30
     SELECT id FROM trombi.faces ORDER BY embedding <=> $1 LIMIT 20;
@@ -20,6 +20,7 @@ from sql.migrate import database_url_of_environment
 
 NAME = "faces_embedding_idx"
 KINDS = ("hnsw", "ivfflat")
+_MANY = 1_000_000
 _VECTOR = (
     "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'"
 )
@@ -43,12 +44,11 @@ def build(database_url: str, kind: str = "hnsw") -> None:
             if found is None:
                 raise VectorIndexError("pgvector is not installed: run make migrate first")
             connection.execute(_DROP)
-            parameters = sql.SQL("")
+            parameters: sql.Composable = sql.SQL("")
             if kind == "ivfflat":
-                # As pgvector advises; the lists are learnt from the faces that are there now.
+                # The lists are learnt from the faces that are there now.
                 faces = connection.execute(_FACES).fetchall()[0][0]
-                lists = max(1, faces // 1000 if faces <= 1_000_000 else math.isqrt(faces))
-                parameters = sql.SQL(" WITH (lists = {})").format(sql.Literal(lists))
+                parameters = sql.SQL(" WITH (lists = {})").format(sql.Literal(_lists(faces)))
             connection.execute(
                 sql.SQL("CREATE INDEX CONCURRENTLY {} ON trombi.faces USING {} (embedding {}){}").format(
                     sql.Identifier(NAME),
@@ -72,6 +72,11 @@ def drop(database_url: str) -> None:
             connection.execute(_DROP)
     except psycopg.Error as error:
         raise VectorIndexError(f"the index was not dropped: {error}") from error
+
+
+def _lists(faces: int) -> int:
+    """Return how many lists pgvector's manual advises for an ivfflat index over so many rows."""
+    return max(1, faces // 1000 if faces <= _MANY else math.isqrt(faces))
 
 
 def main() -> None:

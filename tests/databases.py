@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
 from local.cloud.postgres import database_url as url_of
+from local.cloud.postgres import postgres_process, program, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
 from sql.migrate import migrate
+from sql.schema import SCHEMA
 
 _TEMPLATE = "migrated"
 # What tests delete leaves dead rows behind, which make indexes slow.
@@ -42,6 +50,49 @@ SELECT ARRAY[
 """
 _OTHERS_OUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
 _FROM_ONE_AGAIN = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[int]:
+    """Run a Postgres of the caller's own; its port."""
+    state = State(folder)
+    state.lock()
+    supervisor = Supervisor(state.directory / "logs", lambda _: None)
+    port = state.ports("postgres")["postgres"]
+    try:
+        process = postgres_process("postgres", port, state.directory, lambda _: None, fast=True)
+        # Nothing of it is kept, so that nothing need be written when it stops.
+        supervisor.start(replace(process, stop_signal=signal.SIGQUIT))
+        yield port
+    finally:
+        supervisor.stop()
+        remove_data(state.directory)
+        state.release()
+
+
+def dump(url: str, *options: str) -> str:
+    """Return the database as SQL, by pg_dump: schema, rights and rows."""
+    command = [str(program("pg_dump")), *options, url]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Each dump has a key of its own.
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def run_schema(url: str) -> None:
+    """Do to the database what ``psql < sql/schema.sql`` does."""
+    with SCHEMA.open(encoding="utf-8") as text:
+        command = [str(program("psql")), "--quiet", "--no-psqlrc", "--output=/dev/null", url]
+        ran = subprocess.run(command, stdin=text, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise AssertionError(ran.stderr)
+
+
+def empty(databases: Databases) -> str:
+    """Make a database with nothing in it; its address."""
+    name = f"empty_{os.getpid()}_{uuid4().hex}"
+    with psycopg.connect(url_of(databases.port), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return url_of(databases.port, name)
 
 
 @dataclass

@@ -302,18 +302,19 @@ def test_the_role_itself_can_do_nothing(connection: Connection) -> None:
     assert schema == {"yes": False}
 
 
-def test_of_functions_that_look_past_the_policies_only_three_are_everybody_s(connection: Connection) -> None:
+def test_no_function_is_everybody_s(connection: Connection) -> None:
     found = connection.execute(
         """
-        SELECT proname FROM pg_proc WHERE pronamespace = 'trombi'::regnamespace AND prosecdef
-            AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY 1
+        SELECT proname FROM pg_proc
+        WHERE pronamespace = 'trombi'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY 1
         """
     ).fetchall()
-    assert [row["proname"] for row in found] == ["trombi_event_of_media", "trombi_is_member", "trombi_is_organiser"]
+    assert [row["proname"] for row in found] == []
     unsafe = connection.execute(
         """
-        SELECT proname FROM pg_proc WHERE pronamespace = 'trombi'::regnamespace AND prosecdef
-            AND NOT coalesce(array_to_string(proconfig, ' '), '') LIKE '%search_path=%'
+        SELECT proname FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
+        WHERE pronamespace = 'trombi'::regnamespace AND lanname <> 'c'
+            AND NOT coalesce(proconfig @> ARRAY['search_path=trombi, pg_temp'], false)
         """
     ).fetchall()
     assert unsafe == []
