@@ -26,6 +26,11 @@ FROM pg_depend,
     pg_identify_object(classid, objid, objsubid) AS user_of_it
 WHERE pg_depend.deptype = 'n' AND used.schema = 'trombi'
     AND coalesce(user_of_it.schema, '') <> 'trombi' AND user_of_it.identity NOT LIKE '%trombi.%'
+    -- Not what pgvector itself consists of, where it is in this schema.
+    AND NOT EXISTS (
+        SELECT FROM pg_depend AS part
+        WHERE (part.classid, part.objid) = (pg_depend.classid, pg_depend.objid) AND part.deptype = 'e'
+    )
 ORDER BY 1
 """
 _ROLES = """
