@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load faults model migrate uninstall vector-index schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-cluster bench-detect bench-load bench-search faults model migrate uninstall vector-index schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-api: setup ## the list of persons, alone and while fifty organisers decide
 bench-page: setup browser ## the web page with 500 persons, traced by Chromium; and how long 15 people take to name
 	@$(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.naming
+
+bench-search: setup ## searching the faces of an event: exact, and what an approximate index would cost and lose
+	@$(BIN)/python -m benchmarks.search
 
 bench-cluster: setup ## clustering beside hdbscan, scikit-learn and fast_hdbscan
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster
