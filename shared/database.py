@@ -63,8 +63,8 @@ def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters
 
 
 _SEARCH_PATH = "SELECT trombi.trombi_search_path() AS search_path"
-# For the transaction alone: behind a pooler in transaction mode (Supabase, pgbouncer), which refuses such settings when a
-# connection starts, whoever gets the session next would inherit them, the host app for one.
+# For the transaction alone: behind a pooler in transaction mode (Supabase, pgbouncer), which refuses such settings
+# when a connection starts, whoever gets the session next would inherit them, the host app for one.
 _SETTINGS = "SELECT set_config('search_path', %s, true), set_config('lock_timeout', %s, true)"
 
 

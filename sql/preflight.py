@@ -61,8 +61,9 @@ def obstacles(database_url: str) -> list[str]:
             found = [*_of_server(connection)]
             # What follows is asked in words that an older server may not know.
             return found or [*_of_schema(connection), *_of_vector(connection), *_of_roles(connection)]
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        raise MigrationError(f"migrating the database failed: it cannot be reached: {error}") from error
+    except psycopg.Error as error:
+        # An address that cannot be read is reported by the same class as a statement that is refused.
+        raise MigrationError(f"migrating the database failed: it cannot be looked at: {error}") from error
 
 
 def is_trombis(connection: Connection) -> bool:
@@ -76,7 +77,7 @@ def _of_server(connection: Connection) -> Iterator[str]:
     if major < OLDEST_POSTGRES:
         yield f"this is Postgres {version}: Trombi needs Postgres {OLDEST_POSTGRES} or newer"
     if encoding != "UTF8":
-        yield f"the database {database} is encoded in {encoding}: Trombi needs one that was created with ENCODING 'UTF8'"
+        yield f"the database {database} is encoded in {encoding}: create one with ENCODING 'UTF8'"
     if read_only == "on":
         yield "the database takes no writes (it is a read replica, or set to read-only): name the primary server"
 
@@ -103,7 +104,7 @@ def _of_schema(connection: Connection) -> Iterator[str]:
     elif tables and not is_owner:
         yield f"the schema trombi belongs to {owner}, and {user} is no member of that role: migrate as {owner}"
     elif not may_create:
-        yield f'{user} may not create tables in the schema trombi: let {owner} run GRANT ALL ON SCHEMA trombi TO "{user}"'
+        yield f'{user} may not write to the schema trombi: let {owner} run GRANT ALL ON SCHEMA trombi TO "{user}"'
 
 
 def _of_vector(connection: Connection) -> Iterator[str]:

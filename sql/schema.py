@@ -1,8 +1,8 @@
 """``make schema``: write ``sql/schema.sql``, all migrations one after another in one transaction.
 
-``psql "$DATABASE_URL" < sql/schema.sql`` does to a database what ``make migrate`` does to an empty one, and counts as
-migrated. It is the text of the migrations rather than a dump of what they make, because where pgvector is and which roles
-there are is found out as it runs.
+``psql "$DATABASE_URL" < sql/schema.sql`` does to an empty database what ``make migrate`` does, and counts as migrated.
+It is the text of the migrations rather than a dump of what they make, because where pgvector is and which roles there are
+is found out as it runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def whole_schema() -> str:
         up = file.read_text(encoding="utf-8").split("-- migrate:up\n", 1)[1].split("-- migrate:down", 1)[0]
         parts.append(f"-- {'=' * 64} {file.stem}\n{up.rstrip()}\n")
     versions = ", ".join(f"('{file.stem.split('_')[0]}')" for file in files)
-    parts.append(f"INSERT INTO {MIGRATIONS_TABLE} (version) VALUES {versions};\nCOMMIT;\n")
+    parts.append(f"INSERT INTO {MIGRATIONS_TABLE} (version) VALUES {versions};\nCOMMIT;\n")  # noqa: S608 - our files
     return "\n".join(parts)
 
 

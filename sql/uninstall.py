@@ -1,7 +1,7 @@
 """``make uninstall``: remove the schema ``trombi``, and the roles that Trombi made unless another database uses them.
 
-One transaction: where anything stands in the way, nothing is changed. pgvector stays where it is, unless Trombi installed
-it in its own schema.
+One transaction: where anything stands in the way, nothing is changed. pgvector stays where it is, unless it is in the
+schema ``trombi``.
 """
 
 from __future__ import annotations

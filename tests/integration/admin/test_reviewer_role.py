@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from local.cloud.postgres import database_url as url_of
-from sql.migrate import migrate
 from shared.database import Connection
+from sql.migrate import migrate
 from tests.arrange import member, photo
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.integration.admin.party import Party, arrange_party, everything
