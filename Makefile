@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
 
-.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-db bench-cluster bench-detect bench-load faults model migrate schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
+.PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-db bench-cluster bench-detect bench-load bench-search faults model migrate uninstall vector-index schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ bench-page: setup browser ## the web page with 500 persons, traced by Chromium; 
 	@$(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.naming
 
+bench-search: setup ## searching the faces of an event: exact, and what an approximate index would cost and lose
+	@$(BIN)/python -m benchmarks.search
+
 bench-cluster: setup ## clustering beside hdbscan, scikit-learn and fast_hdbscan
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks.cluster_run
@@ -114,10 +117,16 @@ model: setup ## a model pack: make model PACK=mini, buffalo_l or auraface
 	@$(BIN)/python -m functions.detect.packs fetch $(PACK)
 
 migrate: setup ## bring the database of DATABASE_URL up to the newest migration
-	@$(BIN)/python -m local.migrate
+	@$(BIN)/python -m sql.migrate
 
-schema: setup ## write sql/schema.sql anew from the migrations
-	@$(BIN)/python -m local.schema
+uninstall: setup ## remove everything of Trombi's from the database of DATABASE_URL: make uninstall [YES=1]; YES where it holds data
+	@$(BIN)/python -m sql.uninstall $(if $(YES),--yes)
+
+vector-index: setup ## an approximate index over all faces, for SQL of your own: make vector-index [KIND=hnsw or ivfflat] [DROP=1]
+	@$(BIN)/python -m sql.vector_index $(if $(DROP),--drop,--kind $(or $(KIND),hnsw))
+
+schema: setup ## write sql/schema.sql from the migrations
+	@$(BIN)/python -m sql.schema
 
 # Its header names the command: Renovate reads it, and knows these options, with an equals sign.
 lock: setup ## resolve the dependencies of pyproject.toml into requirements.lock

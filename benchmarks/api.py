@@ -89,7 +89,6 @@ _FILL = (
     WHERE event_id = %(event)s
     """,
 )
-_VECTOR_INDEX = "SELECT indexdef FROM pg_indexes WHERE indexname = 'faces_embedding_hnsw'"
 _ORGANISERS = "SELECT user_id FROM event_members WHERE event_id = %s AND role = 'organizer' ORDER BY user_id"
 _MEMBERS = "SELECT user_id FROM event_members WHERE event_id = %s AND role = 'member' ORDER BY user_id"
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -241,12 +240,8 @@ def _fill(connection: Connection, arguments: argparse.Namespace) -> UUID:
         "persons": arguments.persons,
         "faces": arguments.faces,
     }
-    # Rows that come one by one are put into the vector index one by one, which takes minutes.
-    index = _one(connection, _VECTOR_INDEX)["indexdef"]
-    connection.execute("DROP INDEX faces_embedding_hnsw")
     for statement in _FILL:
         connection.execute(statement, values)
-    connection.execute(index)
     connection.execute("VACUUM ANALYZE")
     return event_id
 

@@ -27,10 +27,11 @@ from functions.cluster.run import ClusterRun
 from local.cloud.postgres import database_url, postgres_process, remove_data
 from local.cloud.processes import Supervisor
 from local.cloud.state import State
-from local.migrate import migrate
 from shared.contracts import ClusterRequested
 from shared.database import Connection, Database
 from shared.outbox import Outbox
+from sql import vector_index
+from sql.migrate import migrate
 from tests.arrange import cluster_job
 from tests.bulk_event import insert_event
 from tests.fakes import RecordingPublisher
@@ -96,7 +97,7 @@ def main() -> None:
     """Read the command line, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default=",".join(str(size) for size in SIZES))
-    parser.add_argument("--without-vector-index", action="store_true", help="what the HNSW index costs: run without it")
+    parser.add_argument("--with-vector-index", action="store_true", help="what make vector-index costs: run with it")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -106,9 +107,8 @@ def main() -> None:
     stages = ("load", "group", "silhouette", "plan", "write")
     print("".join(f"{name:>12}" for name in ("faces", "run", "seconds", *(f"{stage} ms" for stage in stages), "MB")))
     with _postgres() as url:
-        if arguments.without_vector_index:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("DROP INDEX faces_embedding_hnsw")
+        if arguments.with_vector_index:
+            vector_index.build(url)
         for size in (int(size) for size in arguments.sizes.split(",")):
             command = [sys.executable, "-m", "benchmarks.cluster_run", "--one", str(size), "--url", url]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ourselves

@@ -43,11 +43,11 @@ from functions.detect.redetection import Picture, Redetection
 from local.cloud.postgres import database_url, postgres_process, remove_data
 from local.cloud.processes import Supervisor
 from local.cloud.state import State
-from local.migrate import migrate
 from shared import job_ledger
 from shared.database import Connection, Database
 from shared.outbox import Outbox
 from shared.publish import Publisher
+from sql.migrate import migrate
 
 _EVENT_FACES, _EVENT_PHOTOS, _EVENT_PERSONS, _EVENT_MEMBERS = 10_000, 3_000, 300, 50
 _ANNOUNCED_EACH = 3  # photos of an event whose upload never came

@@ -37,11 +37,11 @@ from local.cloud.processes import Supervisor
 from local.cloud.state import State
 from local.cloud.storage import NotificationTarget, create_buckets, storage_process
 from local.demo.sample_event import make_sample_event
-from local.migrate import migrate
 from shared.contracts import StorageNotification
 from shared.database import Database
 from shared.outbox import Outbox
 from shared.storage import CloudStorage
+from sql.migrate import migrate
 
 _PROJECT, _PHOTOS, _DERIVED = "trombi-bench", "bench-photos", "bench-derived"
 _LARGE = (4000, 3000)

@@ -18,7 +18,7 @@ from local.cloud.processes import ProcessFailedError
 from local.cloud.state import AlreadyRunningError
 from local.demo.demo import DemoError, print_addresses, run_demo
 from local.demo.sample_pictures import SamplePictureError
-from local.migrate import MigrationError
+from sql.preflight import MigrationError
 
 _EXPECTED = (
     AlreadyRunningError,

@@ -62,10 +62,10 @@ def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters
     return tried
 
 
-def _configure(connection: psycopg.Connection[Any]) -> None:
-    register_vector(connection)
-    connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
-    connection.commit()
+_SEARCH_PATH = "SELECT trombi.trombi_search_path() AS search_path"
+# For the transaction alone: behind a pooler in transaction mode (Supabase, pgbouncer), which refuses such settings
+# when a connection starts, whoever gets the session next would inherit them, the host app for one.
+_SETTINGS = "SELECT set_config('search_path', %s, true), set_config('lock_timeout', %s, true)"
 
 
 class Database:
@@ -74,6 +74,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
         self._url = url
         self._pool_size = pool_size
+        self._search_path = ""
 
     @cached_property
     def _pool(self) -> ConnectionPool[Connection]:
@@ -85,7 +86,7 @@ class Database:
             # A pooler between us and Postgres (Supabase, pgbouncer) may hand each transaction another session,
             # where a statement prepared before does not exist.
             kwargs={"row_factory": dict_row, "prepare_threshold": None, **_KEEPALIVE},
-            configure=_configure,
+            configure=self._configure,
             check=ConnectionPool.check_connection,
             open=True,
         )
@@ -100,6 +101,7 @@ class Database:
         """
         try:
             with self._pool.connection() as connection:
+                connection.execute(_SETTINGS, (self._search_path, _LOCK_TIMEOUT))
                 yield connection
         except PoolTimeout:
             message = f"the database gave no connection within {_POOL_TIMEOUT_SECONDS:.0f} s"
@@ -110,6 +112,13 @@ class Database:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             message = f"the database is away or busy ({type(error).__name__})"
             raise Retryable(message) from error
+
+    def _configure(self, connection: Connection) -> None:
+        """Find out where Trombi's tables and pgvector are, and teach the connection its vectors."""
+        self._search_path = one_row(connection, _SEARCH_PATH, ())["search_path"]
+        connection.execute(_SETTINGS, (self._search_path, _LOCK_TIMEOUT))
+        register_vector(connection)
+        connection.commit()
 
     def close(self) -> None:
         """Close the pool's connections."""

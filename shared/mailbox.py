@@ -15,7 +15,7 @@ _MAILBOX = re.compile(rf"(?:(?P<name>[^\x00-\x1f\x7f<>]*)<(?=.*>$))?{_ADDRESS}(?
 _LONGEST_LABEL = 63
 _REFUSED = "must be name@example.org or Name <name@example.org>"
 
-# The five below are the ones of trombi_address and trombi_folded_address (sql/schema.sql).
+# The five below are the ones of trombi_address and trombi_folded_address (sql/migrations/0001_host.sql).
 # What nobody sees (Unicode's Default_Ignorable_Code_Point). A joiner stays between letters of the scripts that write
 # with it (U+0600 to U+1CFF: Arabic, the Indian ones): there it makes another word, and another domain.
 _UNSEEN = re.compile(

@@ -20,7 +20,7 @@ _BUILDER = "trombi"
 
 def revision() -> str:
     """Return the commit, marked if the tree has uncommitted changes."""
-    shipped = ("functions", "operations", "shared", "sql", "local")
+    shipped = ("functions", "operations", "shared", "sql")
     changed = answer("git", "-C", str(ROOT), "status", "--porcelain", "--", *shipped)
     return answer("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") + ("-changed" if changed else "")
 

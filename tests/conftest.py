@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,8 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from functions.detect import packs
-from local.cloud.postgres import postgres_process, remove_data
-from local.cloud.processes import Supervisor
-from local.cloud.state import State
 from shared.database import Connection, Database
-from tests.databases import Databases
+from tests.databases import Databases, running_postgres
 from tests.examples import USUAL, examples
 from tests.not_run import MARK
 
@@ -61,19 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A real Postgres of this session's own."""
-    state = State(tmp_path_factory.mktemp("postgres"))
-    state.lock()
-    supervisor = Supervisor(state.directory / "logs", lambda _: None)
-    port = state.ports("postgres")["postgres"]
-    try:
-        process = postgres_process("postgres", port, state.directory, lambda _: None, fast=True)
-        # Nothing of it is kept, so that nothing need be written when it stops.
-        supervisor.start(replace(process, stop_signal=signal.SIGQUIT))
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as port:
         yield port
-    finally:
-        supervisor.stop()
-        remove_data(state.directory)
-        state.release()
 
 
 @pytest.fixture(scope="session")

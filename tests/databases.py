@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
 from local.cloud.postgres import database_url as url_of
-from local.migrate import migrate
+from local.cloud.postgres import postgres_process, program, remove_data
+from local.cloud.processes import Supervisor
+from local.cloud.state import State
+from sql.migrate import migrate
+from sql.schema import SCHEMA
 
 _TEMPLATE = "migrated"
 # What tests delete leaves dead rows behind, which make indexes slow.
@@ -22,19 +30,19 @@ _MOST_USES = 30
 
 _TABLES = """
 SELECT relname FROM pg_class
-WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'schema_migrations' ORDER BY relname
+WHERE relkind = 'r' AND relnamespace = 'trombi'::regnamespace AND relname <> 'schema_migrations' ORDER BY relname
 """
 # What a test may have changed beside rows: columns, rights, comments, functions, policies, triggers, constraints.
 _SHAPE = """
 SELECT ARRAY[
     (SELECT string_agg(concat(relname, relacl, relrowsecurity, relforcerowsecurity), ' ' ORDER BY oid)
-        FROM pg_class WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_class WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(attrelid, attname, attnotnull, attacl), ' ' ORDER BY attrelid, attnum)
-        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(objoid, objsubid, description), ' ' ORDER BY objoid, objsubid)
-        FROM pg_description JOIN pg_class ON pg_class.oid = objoid WHERE relnamespace = 'public'::regnamespace),
+        FROM pg_description JOIN pg_class ON pg_class.oid = objoid WHERE relnamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(oid, proacl, prosrc), ' ' ORDER BY oid)
-        FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+        FROM pg_proc WHERE pronamespace = 'trombi'::regnamespace),
     (SELECT string_agg(concat(oid, polqual, polwithcheck), ' ' ORDER BY oid) FROM pg_policy),
     (SELECT string_agg(concat(oid, tgenabled), ' ' ORDER BY oid) FROM pg_trigger),
     (SELECT string_agg(concat(oid, conname), ' ' ORDER BY oid) FROM pg_constraint)
@@ -42,6 +50,49 @@ SELECT ARRAY[
 """
 _OTHERS_OUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
 _FROM_ONE_AGAIN = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[int]:
+    """Run a Postgres of the caller's own; its port."""
+    state = State(folder)
+    state.lock()
+    supervisor = Supervisor(state.directory / "logs", lambda _: None)
+    port = state.ports("postgres")["postgres"]
+    try:
+        process = postgres_process("postgres", port, state.directory, lambda _: None, fast=True)
+        # Nothing of it is kept, so that nothing need be written when it stops.
+        supervisor.start(replace(process, stop_signal=signal.SIGQUIT))
+        yield port
+    finally:
+        supervisor.stop()
+        remove_data(state.directory)
+        state.release()
+
+
+def dump(url: str, *options: str) -> str:
+    """Return the database as SQL, by pg_dump: schema, rights and rows."""
+    command = [str(program("pg_dump")), *options, url]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Each dump has a key of its own.
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def run_schema(url: str) -> None:
+    """Do to the database what ``psql < sql/schema.sql`` does."""
+    with SCHEMA.open(encoding="utf-8") as text:
+        command = [str(program("psql")), "--quiet", "--no-psqlrc", "--output=/dev/null", url]
+        ran = subprocess.run(command, stdin=text, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise AssertionError(ran.stderr)
+
+
+def empty(databases: Databases) -> str:
+    """Make a database with nothing in it; its address."""
+    name = f"empty_{os.getpid()}_{uuid4().hex}"
+    with psycopg.connect(url_of(databases.port), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return url_of(databases.port, name)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from shared.database import Connection, one_row
 
 # The statement's time, which is the same for all rows: clock_timestamp() may differ from row to row, so that no index
 # could be asked for what is older.
-# SQL knows where biometrics and addresses are: sql/migrations/0009_privacy.sql.
+# SQL knows where biometrics and addresses are: sql/migrations/0005_privacy.sql.
 _BIOMETRICS = "SELECT erase_biometrics_older_than(%(biometrics)s, %(batch)s) AS erased"
 _ADDRESSES = "SELECT erase_addresses_older_than(%(addresses)s, %(batch)s) AS erased"
 _ANSWERS = """

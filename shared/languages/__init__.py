@@ -1,4 +1,4 @@
-"""The languages that people are spoken to in: one folder each, with everything that is said in it.
+"""The languages of the web page and the mails: one folder each, with everything that is written in that language.
 
 ==================== =========================================================================
 `words.js`           the web page's words (`words.d.ts` says which there are)
@@ -28,9 +28,9 @@ FILES = frozenset(
         *("invitation.txt", "invitation.html", "clustering_finished.txt", "clustering_finished.html"),
     }
 )
-# Spoken to who reads none of the others.
+# For readers whose language is not among the folders.
 _FALLBACK = "en"
-# As the database has it (0019_languages.sql).
+# The pattern that the database checks (sql/migrations/0001_host.sql).
 _TAG = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 
 

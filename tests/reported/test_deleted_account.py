@@ -10,7 +10,6 @@ import pytest
 
 from functions.admin.door.problems import Problem
 from functions.admin.review import decisions, ledger
-from local.migrate import MIGRATIONS
 from shared.database import Connection, Database
 from tests import arrange
 from tests.integration.admin.conftest import open_site
@@ -62,7 +61,7 @@ def purged(review: Review, user_id: UUID) -> dict[str, int]:
 def everything(review: Review) -> str:
     """All rows of all tables as text."""
     tables = review.connection.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'trombi'::regnamespace"
     ).fetchall()
     return " ".join(
         str(review.connection.execute(psycopg.sql.SQL("SELECT {t}::text FROM {t}").format(t=name)).fetchall())
@@ -290,15 +289,3 @@ def test_somebody_whose_account_goes_this_moment_gets_an_answer_and_no_error(rev
     with pytest.raises(Problem) as caught, review.database.transaction() as connection:
         decisions.link(connection, uuid4(), person_id, review.members[0])
     assert (caught.value.status, caught.value.code) == (409, "account_gone")
-
-
-def test_who_was_left_linked_to_nobody_before_is_mended_by_the_migration_which_may_run_twice(review: Review) -> None:
-    person_id, user_id = linked(review)
-    review.connection.execute('ALTER TABLE users DISABLE TRIGGER "Before_RI_trombi_forget_account"')
-    delete(review, user_id)
-    assert review.row(person_id)["status"] == "linked", "as the foreign key alone leaves it"
-    text = (MIGRATIONS / "0015_accounts.sql").read_text(encoding="utf-8")
-    for _ in range(2):
-        review.connection.execute(text.encode())
-    assert (review.row(person_id)["status"], review.row(person_id)["linked_user_id"]) == ("pending", None)
-    assert str(user_id) not in str(arrange.rows(review.connection, "decisions"))

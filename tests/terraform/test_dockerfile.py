@@ -35,7 +35,7 @@ def test_an_image_is_nobody_and_starts_its_own_function(name: str) -> None:
     stage = STAGES[name]
     assert stage.user == "10001"
     if name == "migrate":
-        assert stage.command == ["python", "-m", "local.migrate"]
+        assert stage.command == ["python", "-m", "sql.migrate"]
     else:
         function = name.removesuffix("-gpu")
         assert stage.command[:5] == [

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -60,18 +59,6 @@ def test_a_pack_without_pinned_files_is_caught(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(packs, "PACKS", MappingProxyType({**packs.PACKS, "new": unpinned}))
     with pytest.raises(AssertionError):
         test_packs.test_every_pack_has_a_detector_and_an_embedder_with_pinned_hashes()
-
-
-# ---------------------------------------------------------------- a language
-
-
-def test_every_language_has_every_mail() -> None:
-    languages: dict[str, set[str]] = defaultdict(set)
-    for path in (ROOT / "functions" / "callback" / "mails").glob("*.*.*"):
-        name, language, kind = path.name.split(".")
-        languages[f"{name} {kind}"].add(language)
-    assert len(languages) >= 4
-    assert len({frozenset(found) for found in languages.values()}) == 1, languages
 
 
 # ---------------------------------------------------------------- a message

@@ -186,7 +186,7 @@ def everything(connection: Connection) -> dict[str, list[str]]:
     """Every row of every table as text, but for the count of refusals."""
     tables = connection.execute(
         """
-        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        SELECT relname FROM pg_class WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('r', 'p')
             AND relname <> %s ORDER BY relname
         """,
         (_COUNTED,),

@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from local.cloud.postgres import database_url as url_of
-from local.migrate import migrate
 from shared.database import Connection
+from sql.migrate import migrate
 from tests.arrange import member, photo
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.integration.admin.party import Party, arrange_party, everything
@@ -55,7 +55,7 @@ def as_user(connection: Connection, user_id: UUID) -> Iterator[Connection]:
 
 def tables(connection: Connection) -> list[str]:
     found = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1"
+        "SELECT relname FROM pg_class WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1"
     ).fetchall()
     return [row["relname"] for row in found if row["relname"] != "schema_migrations"]
 
@@ -285,7 +285,7 @@ def test_no_biometric_and_no_secret_is_within_reach(connection: Connection) -> N
         assert columns(connection, table, "SELECT") == [], table
     views = connection.execute(
         """
-        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')
+        SELECT relname FROM pg_class WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('v', 'm')
             AND has_any_column_privilege('trombi_reviewer', oid, 'SELECT')
             AND NOT coalesce('security_invoker=true' = ANY (reloptions), false)
         """
@@ -299,22 +299,23 @@ def test_the_role_itself_can_do_nothing(connection: Connection) -> None:
     assert not any(role[right] for right in ("rolsuper", "rolbypassrls", "rolcanlogin", "rolcreaterole"))
     owned = connection.execute("SELECT relname FROM pg_class WHERE relowner = 'trombi_reviewer'::regrole").fetchall()
     assert owned == []
-    schema = connection.execute("SELECT has_schema_privilege('trombi_reviewer', 'public', 'CREATE') AS yes").fetchone()
+    schema = connection.execute("SELECT has_schema_privilege('trombi_reviewer', 'trombi', 'CREATE') AS yes").fetchone()
     assert schema == {"yes": False}
 
 
-def test_of_functions_that_look_past_the_policies_only_three_are_everybody_s(connection: Connection) -> None:
+def test_no_function_is_everybody_s(connection: Connection) -> None:
     found = connection.execute(
         """
-        SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
-            AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY 1
+        SELECT proname FROM pg_proc
+        WHERE pronamespace = 'trombi'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY 1
         """
     ).fetchall()
-    assert [row["proname"] for row in found] == ["trombi_event_of_media", "trombi_is_member", "trombi_is_organiser"]
+    assert [row["proname"] for row in found] == []
     unsafe = connection.execute(
         """
-        SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
-            AND NOT coalesce(array_to_string(proconfig, ' '), '') LIKE '%search_path=%'
+        SELECT proname FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
+        WHERE pronamespace = 'trombi'::regnamespace AND lanname <> 'c'
+            AND NOT coalesce(proconfig @> ARRAY['search_path=trombi, pg_temp'], false)
         """
     ).fetchall()
     assert unsafe == []

@@ -197,7 +197,7 @@ def test_nobody_writes(connection: Connection, party: Party, table: str) -> None
 def test_every_table_has_row_level_security(connection: Connection) -> None:
     open_tables = connection.execute(
         """
-        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        SELECT relname FROM pg_class WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('r', 'p')
             AND NOT relrowsecurity AND relname <> 'schema_migrations'
         """
     ).fetchall()

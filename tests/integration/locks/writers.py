@@ -267,8 +267,8 @@ WRITERS: Mapping[str, Writer] = {
 
 _COLUMNS = """
 SELECT table_name, array_agg(column_name::text) AS columns FROM information_schema.columns
-JOIN pg_class ON relname = table_name AND relnamespace = 'public'::regnamespace AND relkind = 'r'
-WHERE table_schema = 'public' AND is_generated = 'NEVER' AND table_name <> 'schema_migrations'
+JOIN pg_class ON relname = table_name AND relnamespace = 'trombi'::regnamespace AND relkind = 'r'
+WHERE table_schema = 'trombi' AND is_generated = 'NEVER' AND table_name <> 'schema_migrations'
 GROUP BY table_name ORDER BY table_name
 """
 

@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from local.migrate import MIGRATIONS, SCHEMA, MigrationError, dump_schema, migrate
 from shared.database import Connection
-from tests.arrange import detect_job, event, photo
+from sql.migrate import MIGRATIONS, migrate
+from sql.preflight import MigrationError
+from sql.schema import SCHEMA, whole_schema
+from tests.databases import Databases, dump, empty, run_schema
 
 
-def test_the_replayed_migrations_equal_schema_sql(database_url: str, tmp_path: Path) -> None:
-    replayed = tmp_path / "schema.sql"
-    dump_schema(database_url, replayed)
-    assert replayed.read_text() == SCHEMA.read_text(), "run make schema after a change of the migrations"
+def test_the_replayed_migrations_equal_schema_sql(databases: Databases) -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == whole_schema(), "run make schema after a change of the migrations"
+    replayed, migrated = empty(databases), databases.fresh()
+    run_schema(replayed)
+    assert dump(replayed) == dump(migrated), "rights, rows and the versions that count as migrated included"
+    migrate(replayed)
+    assert dump(replayed) == dump(migrated)
 
 
-def test_migrating_twice_changes_nothing(database_url: str, tmp_path: Path) -> None:
-    dump_schema(database_url, tmp_path / "before.sql")
-    migrate(database_url)
-    dump_schema(database_url, tmp_path / "after.sql")
-    assert (tmp_path / "after.sql").read_text() == (tmp_path / "before.sql").read_text()
+def test_schema_sql_on_a_database_that_has_it_changes_nothing(databases: Databases) -> None:
+    url = databases.fresh()
+    before = dump(url)
+    with pytest.raises(AssertionError, match="already exists"):
+        run_schema(url)
+    assert dump(url) == before
 
 
-def test_migrations_are_numbered_without_a_gap() -> None:
-    numbers = [int(path.name.split("_")[0]) for path in sorted(MIGRATIONS.glob("*.sql"))]
-    assert numbers == list(range(1, len(numbers) + 1))
+def test_migrating_twice_changes_nothing(databases: Databases) -> None:
+    url = databases.fresh()
+    before = dump(url)
+    migrate(url)
+    assert dump(url) == before
 
 
-def test_a_database_that_cannot_be_reached_is_told_in_words() -> None:
-    with pytest.raises(MigrationError, match="migrating the database failed"):
-        migrate("postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable&connect_timeout=1")
+def test_migrations_are_numbered_without_a_gap_and_set_where_they_write() -> None:
+    files = sorted(MIGRATIONS.glob("*.sql"))
+    assert [int(path.name.split("_")[0]) for path in files] == list(range(1, len(files) + 1))
+    setting = "SELECT set_config('search_path', trombi.trombi_search_path(), true);"
+    assert [path.name for path in files if setting not in path.read_text(encoding="utf-8")] == []
 
 
-def test_the_migrations_join_a_host_app_s_tables_without_touching_its_columns(postgres_port: int) -> None:
-    url = f"postgresql://postgres@127.0.0.1:{postgres_port}"
-    with psycopg.connect(f"{url}/trombi", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE host_app")
-    with psycopg.connect(f"{url}/host_app", autocommit=True) as connection:
-        connection.execute("CREATE TABLE users (id uuid PRIMARY KEY, email text, favourite_colour text)")
-        connection.execute("CREATE TABLE events (id uuid PRIMARY KEY, name text, creator_id uuid, venue text)")
-        connection.execute("INSERT INTO events VALUES (gen_random_uuid(), 'Party', NULL, 'Garden')")
-    migrate(f"{url}/host_app?sslmode=disable")
-    with psycopg.connect(f"{url}/host_app", autocommit=True) as connection:
-        row = connection.execute("SELECT venue, face_recognition_enabled FROM events").fetchone()
-    assert row == ("Garden", False)
+def test_a_migration_that_fails_leaves_nothing_half_done_and_goes_on_when_mended(
+    databases: Databases, tmp_path: Path
+) -> None:
+    url = databases.fresh()
+    before = dump(url)
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    broken = folder / "9999_broken.sql"
+    text = "-- migrate:up\nCREATE TABLE trombi.half (done int);\nALTER TABLE trombi.faces DROP COLUMN roll;\n"
+    broken.write_text(f"{text}SELECT 1 / 0;\n-- migrate:down\n")
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
+    assert dump(url) == before
+    broken.write_text(f"{text}-- migrate:down\n")
+    migrate(url, folder)
+    assert "trombi.half" in dump(url)
+
+
+def test_a_first_migration_that_fails_leaves_the_others_tables_alone_and_goes_on(
+    databases: Databases, tmp_path: Path
+) -> None:
+    url = empty(databases)
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    third = folder / "0003_faces_and_persons.sql"
+    third.write_text(third.read_text(encoding="utf-8").replace("-- migrate:down", "SELECT 1 / 0;\n-- migrate:down"))
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT to_regclass('trombi.faces'), to_regclass('trombi.ml_jobs')").fetchone()
+    assert found == (None, "ml_jobs")
+    migrate(url)
+    assert dump(url) == dump(databases.fresh())
 
 
 def test_an_event_cannot_hold_embeddings_of_two_models(connection: Connection) -> None:
@@ -102,30 +134,6 @@ def test_deleting_an_event_leaves_no_face_person_or_job(connection: Connection) 
     for table in ("faces", "face_persons", "ml_jobs", "media", "event_counters"):
         row = connection.execute(psycopg.sql.SQL("SELECT count(*) AS n FROM {}").format(psycopg.sql.Identifier(table)))
         assert row.fetchone() == {"n": 0}, table
-
-
-def test_thumbnails_of_photos_whose_rows_went_before_the_triggers_came_are_deleted(connection: Connection) -> None:
-    event_id = event(connection)
-    gone, kept = photo(connection, event_id), photo(connection, event_id)
-    for media_id in (gone, kept):
-        detect_job(connection, event_id, media_id, status="completed")
-    connection.execute("SET session_replication_role = replica")
-    connection.execute("DELETE FROM media WHERE id = %s", (gone,))
-    connection.execute("SET session_replication_role = DEFAULT")
-    text = (MIGRATIONS / "0014_objects.sql").read_text()
-    connection.execute(text[text.index("-- What was deleted before there was a trigger") :].split("-- -----")[0])
-    assert connection.execute("SELECT media_id FROM deleted_photos").fetchall() == [{"media_id": gone}]
-    assert connection.execute("SELECT bucket, object_prefix FROM outbox").fetchall() == [
-        {"bucket": None, "object_prefix": f"events/{event_id}/{gone}/"}
-    ]
-
-
-def test_the_nearest_faces_are_found_through_the_hnsw_index(connection: Connection) -> None:
-    connection.execute("SET enable_seqscan = off")
-    plan = connection.execute(
-        "EXPLAIN SELECT id FROM faces ORDER BY embedding <=> array_fill(0.1, ARRAY[512])::vector LIMIT 5"
-    ).fetchall()
-    assert "faces_embedding_hnsw" in str(plan)
 
 
 def _event_with_photo(connection: Connection) -> tuple[str, str]:

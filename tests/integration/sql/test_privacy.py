@@ -158,7 +158,7 @@ def everything_but(connection: Connection, *tables: str) -> str:
     """All that every table holds, as text."""
     named = connection.execute(
         "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-        "WHERE relkind IN ('r', 'p', 'm') AND nspname = 'public' ORDER BY relname"
+        "WHERE relkind IN ('r', 'p', 'm') AND nspname = 'trombi' ORDER BY relname"
     ).fetchall()
     found = []
     for row in named:

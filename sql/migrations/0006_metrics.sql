@@ -1,5 +1,15 @@
 -- migrate:up
 -- The metrics of operation, each a view that a dashboard reads as it is.
+SELECT set_config('search_path', trombi.trombi_search_path(), true);
+
+-- Refused credentials, counted by day and reason: no address, no token, no user.
+CREATE TABLE auth_failures (
+    day date NOT NULL DEFAULT current_date,
+    reason text NOT NULL,
+    failures bigint NOT NULL DEFAULT 1 CHECK (failures > 0),
+    PRIMARY KEY (day, reason)
+);
+
 CREATE VIEW metric_pending_jobs AS
 SELECT job_type, priority, status, count(*) AS jobs, min(created_at) AS oldest_created_at
 FROM ml_jobs WHERE status IN ('pending', 'processing')
@@ -26,19 +36,16 @@ SELECT job_type,
 FROM ml_jobs WHERE status = 'completed' AND started_at IS NOT NULL AND completed_at > now() - interval '24 hours'
 GROUP BY job_type;
 
+-- A photo that was uploaded anew is not covered by the job of what was there before.
 CREATE VIEW metric_event_coverage AS
 SELECT events.id AS event_id,
     count(media.id) AS photos,
-    count(media.id) FILTER (WHERE done.yes) AS processed,
-    CASE WHEN count(media.id) = 0 THEN 1
-         ELSE count(media.id) FILTER (WHERE done.yes)::float8 / count(media.id) END AS coverage
+    count(job.id) AS processed,
+    CASE WHEN count(media.id) = 0 THEN 1 ELSE count(job.id)::float8 / count(media.id) END AS coverage
 FROM events
 LEFT JOIN media ON media.event_id = events.id AND media.deleted_generation < coalesce(media.object_generation, 1)
-LEFT JOIN LATERAL (
-    SELECT true AS yes FROM ml_jobs
-    WHERE ml_jobs.job_type = 'detect' AND ml_jobs.media_ids @> ARRAY[media.id] AND ml_jobs.status = 'completed'
-    LIMIT 1
-) AS done ON true
+LEFT JOIN ml_jobs AS job ON job.job_type = 'detect' AND job.event_id IS NOT NULL AND job.status = 'completed'
+    AND job.media_ids[1] = media.id AND job.object_generation = coalesce(media.object_generation, 0)
 GROUP BY events.id;
 
 CREATE VIEW metric_detection_milliseconds AS

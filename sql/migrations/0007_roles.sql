@@ -1,12 +1,29 @@
 -- migrate:up
--- The role in which admin works for a user: what access.py allowed is checked here a second time, by the database.
--- DATABASE_URL's user has to be a member of it, which the user that migrates becomes here.
+-- Who may read and write what. Whoever migrates owns everything, and the functions connect as that role, which no policy
+-- binds. Beside it there are
+--   trombi_reviewer  in which admin works for a user: what it allowed is checked here a second time, by the database.
+--                    The user of DATABASE_URL has to be a member of it, which the user that migrates becomes here
+--   authenticated    users of the host app who reach these tables through PostgREST (Supabase): they see their own
+--   service_role     the host app's server, on Supabase, where that role passes row level security
+--   anon             nothing at all
+-- Roles belong to the whole server, not to this database: those that are made here say so in a comment, so that
+-- uninstalling drops no others.
+SELECT set_config('search_path', trombi.trombi_search_path(), true);
+
 DO $$
+DECLARE wanted text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'trombi_reviewer') THEN
-        CREATE ROLE trombi_reviewer NOLOGIN;
-    END IF;
-    -- Who makes a role may grant it, but not yet take it (from Postgres 16 on); a superuser may take any.
+    FOREACH wanted IN ARRAY ARRAY['trombi_reviewer', 'authenticated'] LOOP
+        IF to_regrole(wanted) IS NULL THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+                EXECUTE format('COMMENT ON ROLE %I IS %L', wanted, 'made by Trombi');
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- Another database of this server is migrated at the same time.
+            END;
+        END IF;
+    END LOOP;
+    -- Who creates a role may grant it, but not yet assume it (from Postgres 16 on); a superuser may assume any.
     IF NOT pg_has_role(
         'trombi_reviewer', CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END
     ) THEN
@@ -15,29 +32,31 @@ BEGIN
 END
 $$;
 
--- What a policy asks once per statement (as a subquery of its own), not once per row. Security definer, so that they are
--- not bound by the policies that call them; each answers about the user of the request alone.
+-- ---------------------------------------------------------------- what policies ask
+
+-- Once per statement (as a subquery of its own), not once per row. They run with the owner's rights, so that they are not
+-- bound by the policies that call them; each answers about the user of the request alone.
 CREATE FUNCTION trombi_organised_events() RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT coalesce(array_agg(event_id), '{}') FROM event_members
         WHERE user_id = trombi_user_id() AND role IN ('owner', 'organizer') $$;
 CREATE FUNCTION trombi_member_events() RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT coalesce(array_agg(event_id), '{}') FROM event_members WHERE user_id = trombi_user_id() $$;
 -- The persons that the user is, in events that they belong to.
 CREATE FUNCTION trombi_own_persons() RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT coalesce(array_agg(id), '{}') FROM face_persons
         WHERE linked_user_id = trombi_user_id() AND status = 'linked' AND event_id = ANY (trombi_member_events()) $$;
--- The photos that the user is tagged in, in events that they belong to.
+-- A tag is there only because somebody said so, also when a computer had suggested the face: who is tagged that way sees
+-- the photo as everybody does who is tagged in it.
 CREATE FUNCTION trombi_own_photos() RETURNS uuid[]
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT coalesce(array_agg(media.id), '{}') FROM media_tags JOIN media ON media.id = media_tags.media_id
-        WHERE tagged_user_id = trombi_user_id() AND source <> 'suggested'
-            AND media.event_id = ANY (trombi_member_events()) $$;
+        WHERE tagged_user_id = trombi_user_id() AND media.event_id = ANY (trombi_member_events()) $$;
 -- Who an organiser meets in the events that they organise: members, who is linked, tagged, or has decided something.
 CREATE FUNCTION trombi_fellow_users() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$
         SELECT user_id FROM event_members WHERE event_id = ANY (trombi_organised_events())
         UNION SELECT linked_user_id FROM face_persons
@@ -51,61 +70,145 @@ CREATE FUNCTION trombi_fellow_users() RETURNS SETOF uuid
 
 -- Which event something belongs to, whoever asks: admin tells a stranger 404 and a member 403.
 CREATE FUNCTION trombi_event_of_person(person_id uuid) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT event_id FROM face_persons WHERE id = person_id $$;
 CREATE FUNCTION trombi_event_of_face(face_id uuid) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT event_id FROM faces WHERE id = face_id $$;
 CREATE FUNCTION trombi_event_of_decision(decision_id uuid) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
     AS $$ SELECT event_id FROM decisions WHERE id = decision_id $$;
+CREATE FUNCTION trombi_event_of_media(media_id uuid) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = trombi, pg_temp
+    AS $$ SELECT event_id FROM media WHERE id = media_id $$;
 
--- Nobody else may call these: not through PostgREST either, where some hosts grant every new function.
+-- ---------------------------------------------------------------- nobody but the owner, to begin with
+
+-- Functions are everybody's when they are created, and default privileges of the database may grant new tables,
+-- sequences and functions to anybody (Supabase's did, to anon too): take everything back from everyone. A later migration
+-- has to do the same for what it creates; a test looks at every table, sequence and function.
 DO $$
-DECLARE
-    asked text;
-    api_role text;
+DECLARE granted record;
 BEGIN
-    FOREACH asked IN ARRAY ARRAY[
-        'trombi_organised_events()', 'trombi_member_events()', 'trombi_own_persons()', 'trombi_own_photos()',
-        'trombi_fellow_users()', 'trombi_event_of_person(uuid)', 'trombi_event_of_face(uuid)',
-        'trombi_event_of_decision(uuid)'
-    ] LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', asked);
-        FOR api_role IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
-            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %I', asked, api_role);
-        END LOOP;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO trombi_reviewer', asked);
+    FOR granted IN
+        SELECT DISTINCT 'SCHEMA trombi' AS on_what, grantee FROM pg_namespace, aclexplode(nspacl)
+        WHERE nspname = 'trombi' AND grantee <> nspowner
+        UNION
+        SELECT format('%s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, pg_class.oid::regclass), grantee
+        FROM pg_class, aclexplode(relacl)
+        WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S') AND grantee <> relowner
+        UNION SELECT format('FUNCTION %s', pg_proc.oid::regprocedure), grantee
+        FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+        WHERE pronamespace = 'trombi'::regnamespace AND grantee <> proowner
+            -- Where pgvector is in this schema, an administrator may own its functions.
+            AND pg_has_role(proowner, 'USAGE')
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', granted.on_what,
+            CASE WHEN granted.grantee = 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END);
     END LOOP;
 END
 $$;
-GRANT EXECUTE ON FUNCTION trombi_user_id(), trombi_event_of_media(uuid), is_normalised_box(jsonb) TO trombi_reviewer;
-GRANT USAGE ON SCHEMA public TO trombi_reviewer;
 
--- ---------------------------------------------------------------- the host app's tables
--- Policies only add: where the host app keeps its tables open, they stay open. Columns that a host app's table does
--- not have are not granted.
+-- Row level security everywhere, also where no policy lets anybody in.
 DO $$
-DECLARE
-    wanted record;
-    granted text;
+DECLARE name regclass;
 BEGIN
-    FOR wanted IN SELECT * FROM (VALUES
-        ('users', 'SELECT', ARRAY['id', 'email', 'display_name', 'created_at']),
-        ('events', 'SELECT', ARRAY['id', 'name', 'creator_id', 'created_at', 'language', 'face_recognition_enabled',
-            'consent_text_version', 'consented_at', 'archived_at']),
-        -- To lock an event's or a photo's row; the policies refuse every change.
-        ('events', 'UPDATE', ARRAY['id']),
-        ('media', 'SELECT', ARRAY['id', 'event_id', 'created_at', 'bucket', 'object_name', 'object_generation',
-            'deleted_generation']),
-        ('media', 'UPDATE', ARRAY['id'])
-    ) AS listed (in_table, privilege, columns) LOOP
-        SELECT string_agg(quote_ident(attname), ', ') INTO granted FROM pg_attribute
-        WHERE attrelid = to_regclass(wanted.in_table) AND attname = ANY (wanted.columns) AND NOT attisdropped;
-        EXECUTE format('GRANT %s (%s) ON %I TO trombi_reviewer', wanted.privilege, granted, wanted.in_table);
+    FOR name IN SELECT oid FROM pg_class
+        WHERE relnamespace = 'trombi'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'schema_migrations'
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', name);
     END LOOP;
 END
 $$;
+
+-- ---------------------------------------------------------------- users through PostgREST
+
+GRANT USAGE ON SCHEMA trombi TO authenticated;
+GRANT EXECUTE ON FUNCTION trombi_user_id(), trombi_is_member(uuid), trombi_is_organiser(uuid), trombi_event_of_media(uuid)
+    TO authenticated;
+
+GRANT SELECT (id, email, display_name, created_at) ON users TO authenticated;
+GRANT SELECT ON events, event_members, media, ml_jobs, face_persons, media_tags, cluster_runs TO authenticated;
+-- Never an embedding or a landmark: those columns are granted to nobody.
+GRANT SELECT (
+    id, media_id, event_id, face_person_id, placed_by_human, bbox, embedding_model, quality_score,
+    sharpness, yaw, pitch, roll, size_px, created_at, updated_at
+) ON faces TO authenticated;
+CREATE POLICY own_row ON users FOR SELECT TO authenticated USING (id = trombi_user_id());
+CREATE POLICY members_see_the_event ON events FOR SELECT TO authenticated USING (trombi_is_member(id));
+CREATE POLICY members_see_membership ON event_members FOR SELECT TO authenticated USING (
+    user_id = trombi_user_id() OR trombi_is_organiser(event_id)
+);
+CREATE POLICY members_see_photos ON media FOR SELECT TO authenticated USING (trombi_is_member(event_id));
+CREATE POLICY organisers_see_jobs ON ml_jobs FOR SELECT TO authenticated USING (trombi_is_organiser(event_id));
+CREATE POLICY organisers_see_persons ON face_persons FOR SELECT TO authenticated USING (
+    trombi_is_organiser(event_id) OR (linked_user_id = trombi_user_id() AND trombi_is_member(event_id))
+);
+CREATE POLICY organisers_see_faces ON faces FOR SELECT TO authenticated USING (trombi_is_organiser(event_id));
+CREATE POLICY own_tags_and_organisers ON media_tags FOR SELECT TO authenticated USING (
+    (tagged_user_id = trombi_user_id() AND trombi_is_member(trombi_event_of_media(media_id)))
+    OR trombi_is_organiser(trombi_event_of_media(media_id))
+);
+CREATE POLICY organisers_see_runs ON cluster_runs FOR SELECT TO authenticated USING (trombi_is_organiser(event_id));
+
+-- ---------------------------------------------------------------- the host app's server
+
+-- It writes what is the host app's, reads the rest but for biometrics, tokens and the bus, and erases.
+DO $$
+BEGIN
+    IF to_regrole('service_role') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA trombi TO service_role;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON users, events, event_members, media TO service_role;
+        GRANT SELECT ON ml_jobs, event_counters, cluster_runs, face_persons, persons_shown, media_tags,
+            face_suggestions,
+            merge_suggestions, split_suggestions, face_rejections, decisions, event_consents, purge_receipts,
+            metric_pending_jobs, metric_failure_rate, metric_failures_by_reason, metric_processing_time,
+            metric_event_coverage, metric_detection_milliseconds, metric_faces_per_photo, metric_noise_ratio,
+            metric_callback_latency, metric_outbox, metric_dead_letters, metric_auth_failures TO service_role;
+        GRANT SELECT (
+            id, media_id, event_id, object_generation, face_person_id, placed_by_human, bbox, embedding_model,
+            quality_score, sharpness, yaw, pitch, roll, size_px, thumbnail_object, created_at, updated_at
+        ) ON faces TO service_role;
+        GRANT SELECT (
+            id, event_id, face_person_id, email, message, language, invited_by, expires_at, sent_at, mail_problem,
+            answered_at, answer, created_at
+        ) ON invitations TO service_role;
+        GRANT EXECUTE ON FUNCTION trombi_search_path(), trombi_address(text), trombi_folded_address(text),
+            trombi_unicode_label(text), purge_face_data_for_user(uuid, uuid), purge_face_data_for_person(uuid),
+            purge_face_data_for_address(text, uuid), trombi_set_consent(uuid, boolean, text), trombi_archive(uuid),
+            trombi_export(uuid, uuid, boolean), trombi_user_id() TO service_role;
+    END IF;
+END
+$$;
+
+-- ---------------------------------------------------------------- the reviewer
+
+GRANT USAGE ON SCHEMA trombi TO trombi_reviewer;
+GRANT EXECUTE ON FUNCTION
+    trombi_search_path(), trombi_user_id(), trombi_event_of_media(uuid), trombi_organised_events(),
+    trombi_member_events(), trombi_own_persons(), trombi_own_photos(), trombi_fellow_users(),
+    trombi_event_of_person(uuid), trombi_event_of_face(uuid), trombi_event_of_decision(uuid),
+    -- What columns, triggers and lists need.
+    is_normalised_box(jsonb), trombi_address(text), trombi_folded_address(text), trombi_unicode_label(text),
+    trombi_folded(text), trombi_has_words(text, text), trombi_cover_score(real, real, real, real, integer),
+    trombi_best_faces(uuid), trombi_best_cover(uuid), invitation_state(uuid),
+    -- These run with the owner's rights, and check themselves who may.
+    trombi_hold_rows(uuid, uuid[], uuid[], uuid[]), trombi_persons_alike(uuid, uuid[]),
+    purge_face_data_for_user(uuid, uuid), purge_face_data_for_person(uuid), purge_face_data_for_address(text, uuid),
+    trombi_set_consent(uuid, boolean, text), trombi_archive(uuid), trombi_note_reads(text, uuid, text, uuid[]),
+    trombi_export(uuid, uuid, boolean)
+TO trombi_reviewer;
+
+-- ---------------------------------------------------------------- the host app's data
+
+GRANT SELECT (id, email, display_name, created_at) ON users TO trombi_reviewer;
+GRANT SELECT (
+    id, name, creator_id, created_at, language, face_recognition_enabled, consent_text_version, consented_at, archived_at
+) ON events TO trombi_reviewer;
+GRANT SELECT (id, event_id, created_at, bucket, object_name, object_generation, deleted_generation) ON media
+    TO trombi_reviewer;
+-- To lock an event's or a photo's row; the policies refuse every change.
+GRANT UPDATE (id) ON events, media TO trombi_reviewer;
 GRANT SELECT, DELETE ON event_members TO trombi_reviewer;
 
 CREATE POLICY reviewers_see_fellows ON users FOR SELECT TO trombi_reviewer USING (
@@ -144,12 +247,13 @@ CREATE POLICY organisers_place_faces ON faces FOR UPDATE TO trombi_reviewer
     USING (event_id = ANY ((SELECT trombi_organised_events())::uuid[]))
     WITH CHECK (event_id = ANY ((SELECT trombi_organised_events())::uuid[]));
 
+GRANT SELECT ON persons_shown TO trombi_reviewer;
 GRANT SELECT, DELETE ON face_persons TO trombi_reviewer;
 GRANT INSERT (id, event_id, status, metadata, representative_face_id, cover_chosen_by_human) ON face_persons
     TO trombi_reviewer;
 GRANT UPDATE (
     representative_face_id, linked_user_id, status, invitation_email, merged_into_id, metadata, cover_chosen_by_human,
-    version, updated_at
+    said_to_be_one, former_user_hash, version, updated_at
 ) ON face_persons TO trombi_reviewer;
 CREATE POLICY reviewers_see_persons ON face_persons FOR SELECT TO trombi_reviewer USING (
     event_id = ANY ((SELECT trombi_organised_events())::uuid[]) OR id = ANY ((SELECT trombi_own_persons())::uuid[])
@@ -237,6 +341,13 @@ CREATE POLICY organisers_answer_merges ON merge_suggestions FOR DELETE TO trombi
     )
 );
 
+GRANT SELECT ON split_suggestions TO trombi_reviewer;
+CREATE POLICY organisers_see_splits ON split_suggestions FOR SELECT TO trombi_reviewer USING (
+    EXISTS (
+        SELECT FROM face_persons WHERE id = face_person_id AND event_id = ANY ((SELECT trombi_organised_events())::uuid[])
+    )
+);
+
 -- The ledger only grows, and nobody signs as another.
 GRANT SELECT, INSERT, UPDATE (undone_by) ON decisions TO trombi_reviewer;
 CREATE POLICY organisers_see_decisions ON decisions FOR SELECT TO trombi_reviewer
@@ -251,7 +362,7 @@ CREATE POLICY organisers_undo ON decisions FOR UPDATE TO trombi_reviewer
 -- Never the token's hash.
 GRANT SELECT (
     id, event_id, face_person_id, email, invited_by, expires_at, answered_at, answer, created_at, language, message,
-    sent_at
+    sent_at, mail_problem
 ), INSERT, DELETE, UPDATE (face_person_id, expires_at, answered_at, answer) ON invitations TO trombi_reviewer;
 CREATE POLICY organisers_see_invitations ON invitations FOR SELECT TO trombi_reviewer
     USING (event_id = ANY ((SELECT trombi_organised_events())::uuid[]));
@@ -268,7 +379,7 @@ CREATE POLICY organisers_change_invitations ON invitations FOR UPDATE TO trombi_
 CREATE POLICY organisers_take_back_invitations ON invitations FOR DELETE TO trombi_reviewer
     USING (event_id = ANY ((SELECT trombi_organised_events())::uuid[]));
 
--- Consent is changed, faces are purged and reads are noted by functions with the owner's rights (0009), which ask
+-- Consent is changed, faces are purged and reads are noted by functions with the owner's rights (0005), which check
 -- themselves who may.
 GRANT SELECT ON event_consents TO trombi_reviewer;
 CREATE POLICY organisers_see_consents ON event_consents FOR SELECT TO trombi_reviewer

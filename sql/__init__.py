@@ -1,0 +1,1 @@
+"""The database: its schema, and the commands that install, change and remove it."""

@@ -1,0 +1,52 @@
+"""``make migrate``: bring a database up to the newest migration of ``sql/migrations``, applied by dbmate."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sql.preflight import MigrationError, obstacles
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+MIGRATIONS_TABLE = "trombi.schema_migrations"
+
+
+def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
+    """Bring the database up to the newest migration. Does nothing where it is there already.
+
+    Each migration is one transaction: one that fails leaves nothing behind, and those before it stay.
+
+    Raises:
+        MigrationError: something stands in the way (then nothing was changed), a migration failed, or the database
+            cannot be reached.
+    """
+    found = obstacles(database_url)
+    if found:
+        listed = "\n".join(f"- {obstacle}" for obstacle in found)
+        raise MigrationError(f"the database cannot be migrated; nothing was changed:\n{listed}")
+    command = (
+        *(str(Path(sys.executable).with_name("dbmate")), "--migrations-dir", str(migrations)),
+        *("--migrations-table", MIGRATIONS_TABLE, "--no-dump-schema", "--migration-lock", "up"),
+    )
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if finished.returncode != 0:
+        raise MigrationError(f"migrating the database failed:\n{finished.stdout}{finished.stderr}".rstrip())
+
+
+def database_url_of_environment() -> str:
+    """Return the value of ``DATABASE_URL``; end the program where it is not set."""
+    try:
+        return os.environ["DATABASE_URL"]
+    except KeyError:
+        sys.exit("set DATABASE_URL to the database that is meant, for instance postgres://user:password@host/trombi")
+
+
+if __name__ == "__main__":
+    try:
+        migrate(database_url_of_environment())
+    except MigrationError as error:
+        sys.exit(str(error))
+    print("the database is up to date")  # noqa: T201 - a command's answer

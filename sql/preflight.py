@@ -1,0 +1,183 @@
+"""What stands in the way of a migration, found out without changing anything.
+
+Rights are tried rather than looked up: a managed Postgres lets users do what its catalogs do not say (Cloud SQL and
+Supabase let theirs create extensions). What is tried is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+Connection = psycopg.Connection[TupleRow]
+
+# Foreign keys that set one of their columns to null (ON DELETE SET NULL (column)) came with it.
+OLDEST_POSTGRES = 15
+_CONNECT_TIMEOUT_SECONDS = 10
+
+_SERVER = """
+SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
+    current_setting('server_encoding'), current_setting('transaction_read_only'), current_user, current_database()
+"""
+_VECTOR = """
+SELECT nspname, has_schema_privilege(pg_namespace.oid, 'USAGE')
+FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
+"""
+_VECTOR_IS_AVAILABLE = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
+_EXTENSIONS_SCHEMA = "SELECT FROM pg_namespace WHERE nspname = 'extensions'"
+_SCHEMA = """
+SELECT nspowner::regrole::text, pg_has_role(nspowner, 'USAGE'), has_schema_privilege(oid, 'CREATE')
+FROM pg_namespace WHERE nspname = 'trombi'
+"""
+_TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace = to_regnamespace('trombi') AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY relname
+"""
+_ROLE_EXISTS = "SELECT FROM pg_roles WHERE rolname = %s"
+_MAY_ASSUME = """
+SELECT pg_has_role(
+    'trombi_reviewer', CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END
+)
+"""
+
+
+class MigrationError(Exception):
+    """The database was not migrated; the text says why, in words for whoever operates it."""
+
+
+def obstacles(database_url: str) -> list[str]:
+    """List what stands in the way of migrating the database, each in a sentence that says what to do; empty if nothing.
+
+    Raises:
+        MigrationError: the database cannot be reached.
+    """
+    try:
+        with psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+            found = [*_of_server(connection)]
+            # What follows is asked in words that an older server may not know.
+            return found or [*_of_schema(connection), *_of_vector(connection), *_of_roles(connection)]
+    except psycopg.Error as error:
+        # An address that cannot be read is reported by the same class as a statement that is refused.
+        raise MigrationError(f"migrating the database failed: it cannot be looked at: {error}") from error
+
+
+def is_trombis(connection: Connection) -> bool:
+    """Whether there is a schema ``trombi`` that Trombi's migrations made."""
+    tables = [name for (name,) in connection.execute(_TABLES)]
+    return "schema_migrations" in tables and ("ml_jobs" in tables or tables == ["schema_migrations"])
+
+
+def _of_server(connection: Connection) -> Iterator[str]:
+    major, version, encoding, read_only, _, database = _row(connection, _SERVER)
+    if major < OLDEST_POSTGRES:
+        yield f"this is Postgres {version}: Trombi needs Postgres {OLDEST_POSTGRES} or newer"
+    if encoding != "UTF8":
+        yield f"the database {database} is encoded in {encoding}: create one with ENCODING 'UTF8'"
+    if read_only == "on":
+        yield "the database takes no writes (it is a read replica, or set to read-only): name the primary server"
+
+
+def _of_schema(connection: Connection) -> Iterator[str]:
+    _, _, _, _, user, database = _row(connection, _SERVER)
+    schema = connection.execute(_SCHEMA).fetchone()
+    if schema is None:
+        with _tried(connection) as refused:
+            connection.execute("CREATE SCHEMA trombi")
+        if refused:
+            yield (
+                f"{user} may not create a schema in the database {database}: let an administrator run"
+                f' GRANT CREATE ON DATABASE "{database}" TO "{user}"'
+            )
+        return
+    owner, is_owner, may_create = schema
+    tables = [name for (name,) in connection.execute(_TABLES)]
+    if tables and not is_trombis(connection):
+        yield (
+            f"there is a schema trombi that is not Trombi's (it holds {', '.join(tables[:5])}):"
+            " rename it (ALTER SCHEMA trombi RENAME TO …) or migrate another database"
+        )
+    elif tables and not is_owner:
+        yield f"the schema trombi belongs to {owner}, and {user} is no member of that role: migrate as {owner}"
+    elif not may_create:
+        yield f'{user} may not write to the schema trombi: let {owner} run GRANT ALL ON SCHEMA trombi TO "{user}"'
+
+
+def _of_vector(connection: Connection) -> Iterator[str]:
+    user = _row(connection, _SERVER)[4]
+    installed = connection.execute(_VECTOR).fetchone()
+    if installed is not None:
+        schema, usable = installed
+        if not usable:
+            yield (
+                f"{user} may not use the schema {schema}, in which pgvector is: let an administrator run"
+                f' GRANT USAGE ON SCHEMA "{schema}" TO "{user}"'
+            )
+        return
+    if connection.execute(_VECTOR_IS_AVAILABLE).fetchone() is None:
+        yield (
+            "the extension pgvector is not on the database's server: install it there (on Debian the package"
+            " postgresql-NN-pgvector, NN being the version of Postgres), or take a provider that has it"
+        )
+        return
+    in_extensions = connection.execute(_EXTENSIONS_SCHEMA).fetchone() is not None
+    with _tried(connection) as refused:
+        if not in_extensions and connection.execute(_SCHEMA).fetchone() is None:
+            connection.execute("CREATE SCHEMA trombi")
+        connection.execute(
+            sql.SQL("CREATE EXTENSION vector SCHEMA {}").format(
+                sql.Identifier("extensions" if in_extensions else "trombi")
+            )
+        )
+    if refused:
+        yield (
+            f"{user} may not create the extension pgvector ({refused[0]}): let an administrator run"
+            f" CREATE EXTENSION vector{' SCHEMA extensions' if in_extensions else ''} in this database"
+        )
+
+
+def _of_roles(connection: Connection) -> Iterator[str]:
+    user = _row(connection, _SERVER)[4]
+    missing = [
+        role
+        for role in ("trombi_reviewer", "authenticated")
+        if connection.execute(_ROLE_EXISTS, (role,)).fetchone() is None
+    ]
+    for role in missing:
+        with _tried(connection) as refused:
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        if refused:
+            yield (
+                f"{user} may not create the role {role}: let an administrator run CREATE ROLE {role} NOLOGIN"
+                + (f'; GRANT trombi_reviewer TO "{user}"' if role == "trombi_reviewer" else "")
+            )
+    if "trombi_reviewer" not in missing and not _row(connection, _MAY_ASSUME)[0]:
+        with _tried(connection) as refused:
+            connection.execute("GRANT trombi_reviewer TO CURRENT_USER")
+        if refused:
+            yield f'{user} is no member of trombi_reviewer: let an administrator run GRANT trombi_reviewer TO "{user}"'
+
+
+@contextmanager
+def _tried(connection: Connection) -> Iterator[list[str]]:
+    """Roll back what is done in the block; afterwards the list holds what Postgres refused it with, if it did."""
+    refused: list[str] = []
+    with connection.transaction(force_rollback=True):
+        try:
+            with connection.transaction():
+                yield refused
+        except psycopg.errors.OperationalError:
+            raise
+        except psycopg.Error as error:
+            refused.append(str(error).partition("\n")[0])
+
+
+def _row(connection: Connection, statement: str) -> Any:  # noqa: ANN401 - columns of any type
+    row = connection.execute(statement).fetchone()
+    if row is None:
+        raise MigrationError("the database did not answer a question about itself")
+    return row
