@@ -52,6 +52,8 @@ class Databases:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     # Name and number of uses so far.
     _free: list[tuple[str, int]] = field(default_factory=list)
+    # By name: a connection that stays open has read the catalogue by the second time.
+    _cleaners: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
 
     @classmethod
     def on(cls, port: int) -> Databases:
@@ -77,7 +79,14 @@ class Databases:
         if uses + 1 < _MOST_USES and self._empty(name):
             self._free.append((name, uses + 1))
         else:
+            if name in self._cleaners:
+                self._cleaners.pop(name).close()
             self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        for cleaner in self._cleaners.values():
+            cleaner.close()
 
     def _make(self) -> str:
         name = f"test_{os.getpid()}_{next(self._numbers)}"
@@ -89,14 +98,19 @@ class Databases:
     def _empty(self, name: str) -> bool:
         """Take every row out; False when the test has changed more than rows."""
         try:
-            with psycopg.connect(url_of(self.port, name), autocommit=True) as connection:
-                connection.execute(_OTHERS_OUT, (connection.info.backend_pid,))
-                if _shape(connection) != self._unchanged:
-                    return False
-                connection.execute(self._emptying)
+            connection = self._cleaner(name)
+            connection.execute(_OTHERS_OUT, (connection.info.backend_pid,))
+            if _shape(connection) != self._unchanged:
+                return False
+            connection.execute(self._emptying)
         except psycopg.Error:
             return False
         return True
+
+    def _cleaner(self, name: str) -> psycopg.Connection[Any]:
+        if name not in self._cleaners:
+            self._cleaners[name] = psycopg.connect(url_of(self.port, name), autocommit=True)
+        return self._cleaners[name]
 
     @cached_property
     def _emptying(self) -> sql.Composed:
