@@ -14,6 +14,8 @@ export UV_SYSTEM_CERTS ?= true
 
 PACK ?= mini
 IMAGE_PACK ?= buffalo_l
+# Each of the hundred processes that the tests start would compile all of its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up browser screenshots bench-page check test lint format formats fuzz bench bench-api bench-db bench-cluster bench-detect bench-load bench-search faults model migrate uninstall vector-index schema lock clean images base-image plan deploy smoke replay terraform-schema terraform-readme terraform-mistakes
 

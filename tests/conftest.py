@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,10 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres_port: int) -> Databases:
+def databases(postgres_port: int) -> Iterator[Databases]:
     """Migrated databases on it."""
-    return Databases.on(postgres_port)
+    with closing(Databases.on(postgres_port)) as made:
+        yield made
 
 
 @pytest.fixture

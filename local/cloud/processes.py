@@ -29,7 +29,7 @@ from shared.service import BAD_SETTINGS_STATUS
 
 Report = Callable[[str], None]
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.05
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _TAIL_LINES = 20

@@ -1,4 +1,4 @@
-# Each size is applied, and a larger one can do more.
+# A larger size can do more. That each can be applied is tested in tests/terraform.
 
 variables {
   alert_emails    = ["ops@example.org"]
@@ -16,6 +16,8 @@ variables {
 }
 
 run "small" {
+  command = plan
+
   assert {
     condition     = alltrue([for service in google_cloud_run_v2_service.this : service.template[0].scaling[0].min_instance_count == 0])
     error_message = "small should cost nothing while nothing happens"
@@ -23,6 +25,8 @@ run "small" {
 }
 
 run "medium" {
+  command = plan
+
   variables {
     size = "medium"
   }
@@ -33,6 +37,8 @@ run "medium" {
 }
 
 run "large_with_a_database_of_ones_own" {
+  command = plan
+
   variables {
     size            = "large"
     database        = { external = true }

@@ -24,7 +24,8 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+# Clouds end with the folder whose tests use them: an idle one goes on ticking.
+@pytest.fixture(scope="package")
 def stage(chromium: str) -> Iterator[Stage]:
     """A cloud for all tests that need no more than the page and its database."""
     assert chromium
@@ -32,7 +33,7 @@ def stage(chromium: str) -> Iterator[Stage]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def drawn(stage: Stage) -> UUID:
     """An event of a dozen drawn people, the first of them on the most photos; tests take copies of it."""
     return make_drawn_event(stage.cloud.addresses, "Drawn", persons=12, faces=72).event_id
@@ -46,8 +47,8 @@ def scene(stage: Stage, drawn: UUID) -> Scene:
     return made
 
 
-# The browser ends with each file: its event loop would be in the way of other tests'.
-@pytest.fixture(scope="module")
+# The browser ends with this folder: its event loop would be in the way of other tests'.
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     """Chromium without a window."""
     with started(chromium) as opened:

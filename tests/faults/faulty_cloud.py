@@ -198,7 +198,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIEN
     pause = Signal()
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        pause.wait(0.1)
+        pause.wait(0.2)
 
 
 # ------------------------------------------------------------ an event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,14 @@ from tests.terraform.workspace import Applied, Workspace, workspace
 
 
 @dataclass(frozen=True)
+class Shape:
+    """The addresses of all resources, and what each waits for: what the order of a destruction depends on."""
+
+    addresses: frozenset[str]
+    needs: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
 class Deployment:
     """Something that is applied."""
 
@@ -22,6 +30,11 @@ class Deployment:
     workspace: Workspace
     applied: Applied
     given: Given
+
+    def shape(self) -> Shape:
+        """What this deployment consists of, whatever its values are."""
+        addresses = {f"{kind}.{rest}" for kind, made in self.applied.resources.items() for rest in made}
+        return Shape(frozenset(addresses), self.given.needs)
 
 
 def deploy(made: Workspace, configuration: Configuration) -> Deployment:

@@ -8,13 +8,19 @@ import pytest
 
 from tests.terraform.checks import CHECKS
 from tests.terraform.configurations import configuration
-from tests.terraform.life import Deployment, deployed
+from tests.terraform.life import Deployment, Shape, deployed
 
 
 @pytest.fixture(scope="module", params=["small", "medium", "large"])
 def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     with deployed(configuration(request.param, external=True)) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shapes() -> list[Shape]:
+    """The shape of every size that has been applied so far."""
+    return []
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -27,6 +33,13 @@ def test_a_second_plan_is_empty(deployment: Deployment) -> None:
     assert "No changes" in said
 
 
+def test_sizes_differ_in_values_alone(deployment: Deployment, shapes: list[Shape]) -> None:
+    shapes.append(deployment.shape())
+    assert shapes[-1] == shapes[0]
+
+
+# Of one size: the others have the same resources, which wait for each other in the same order.
+@pytest.mark.parametrize("deployment", ["small"], indirect=True)
 def test_what_is_protected_is_not_destroyed_and_all_of_it_is_once_it_no_longer_is(deployment: Deployment) -> None:
     refused = deployment.workspace.terraform(
         "destroy",

@@ -222,7 +222,7 @@ def test_the_whole_function_answers(framework: FlaskClient, site: AdminSite) -> 
     assert framework.head("/openapi.json").data == b""
 
 
-def test_a_stream_is_passed_through_as_it_grows(site: AdminSite) -> None:
+def test_a_stream_is_passed_through_as_it_grows(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     def numbers() -> Iterator[str]:
@@ -230,7 +230,8 @@ def test_a_stream_is_passed_through_as_it_grows(site: AdminSite) -> None:
             made.append(number)
             yield f"data: {number}\n\n"
 
-    site.admin.site.view_functions["document"] = lambda: flask.Response(numbers(), mimetype="text/event-stream")
+    stream = flask.Response(numbers(), mimetype="text/event-stream")
+    monkeypatch.setitem(site.admin.site.view_functions, "document", lambda: stream)
     answer = site.client.get("/openapi.json", buffered=False)
     parts = answer.iter_encoded()
     assert (next(parts), len(made)) == (b"data: 0\n\n", 1)

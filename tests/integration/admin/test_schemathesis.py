@@ -6,11 +6,13 @@ With a fixed seed: the same requests in every run. Half of them have the ids of 
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import pytest
 import schemathesis
+from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
@@ -56,6 +58,18 @@ def cases_of(operation: schemathesis.APIOperation[Any, Any, Any, Any]) -> st.Sea
     )
 
 
+@cache
+def operations_of(app: Flask) -> list[tuple[schemathesis.APIOperation[Any, Any, Any, Any], st.SearchStrategy[Any]]]:
+    """Every operation, with its requests; what reads comes first, what erases last.
+
+    So that there is something to read and to decide on.
+    """
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    found.sort(key=lambda one: (one.method != "get", one.path.endswith(ERASING)))
+    return [(operation, cases_of(operation)) for operation in found]
+
+
 @pytest.mark.parametrize(("who", "least"), [("organiser", 18), ("member", 6), ("stranger", 1), (None, 1)])
 def test_no_made_up_request_gets_an_answer_that_is_not_documented(
     site: AdminSite, party: Party, who: str | None, least: int
@@ -63,14 +77,9 @@ def test_no_made_up_request_gets_an_answer_that_is_not_documented(
     # As it is: the library's client asks for compressed answers, and does not unpack them.
     headers = {"Accept-Encoding": "identity", **(site.token(getattr(party, who)) if who else {})}
     ids = {name: str(found) if isinstance(found, UUID) else found for name, found in party.ids.items()}
-    schema = schemathesis.openapi.from_wsgi("/openapi.json", site.admin.site)
     called: set[str] = set()
     granted: set[str] = set()
-
-    found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
-    # What reads first, what erases last: so that there is something to read and to decide on.
-    for operation in sorted(found, key=lambda one: (one.method != "get", one.path.endswith(ERASING))):
-        cases = cases_of(operation)
+    for _, cases in operations_of(site.admin.site):
 
         @settings(
             max_examples=EXAMPLES,

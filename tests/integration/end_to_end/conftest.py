@@ -14,7 +14,8 @@ from tests.integration.local.small_cloud import state_directory
 _PHOTOS = 24
 
 
-@pytest.fixture(scope="session")
+# It ends with this folder: an idle cloud goes on ticking.
+@pytest.fixture(scope="package")
 def cloud(mini_pack: Path) -> Iterator[Cloud]:
     """The whole cloud, with the small broker and the pack ``mini``."""
     assert mini_pack.is_dir()
@@ -28,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return sample_folder(tmp_path_factory.mktemp("photos"), _PHOTOS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed(cloud: Cloud, photos: dict[str, Path]) -> Outcome:
     """What becomes of the small event when nothing is killed."""
     event = Event.made(cloud.addresses, photos)

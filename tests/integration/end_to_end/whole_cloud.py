@@ -48,7 +48,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIEN
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        pause.wait(0.05)
+        pause.wait(0.1)
 
 
 # ------------------------------------------------------------ photos

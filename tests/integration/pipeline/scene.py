@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -25,6 +25,7 @@ from shared.outbox import Outbox
 from shared.storage import CloudStorage, StoredObject
 
 MODEL = "mini-of-this-test"
+_Seen = TypeVar("_Seen")
 
 
 class SimulatedCrash(BaseException):
@@ -120,15 +121,15 @@ class WatchedDatabase(Database):
 
     def __init__(self, url: str, steps: Steps) -> None:
         super().__init__(url, pool_size=8)
-        self._steps = steps
+        self.steps = steps
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        self._steps.take("before transaction")
+        self.steps.take("before transaction")
         with super().transaction() as connection:
             yield connection
-            self._steps.take("before commit")
-        self._steps.take("after commit")
+            self.steps.take("before commit")
+        self.steps.take("after commit")
 
 
 class RememberingEngine:
@@ -136,21 +137,26 @@ class RememberingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[bytes, DetectionResult] = {}
+        self._known: dict[object, Any] = {}
         self._lock = Lock()
 
     def detect(self, photo: DecodedPhoto) -> DetectionResult:
-        key = hashlib.sha256(photo.rgb.tobytes()).digest()
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = self._engine.detect(photo)
-            return self._known[key]
+        key = ("detect", hashlib.sha256(photo.rgb.tobytes()).digest())
+        return self._once(key, lambda: self._engine.detect(photo))
 
     def embed_at(self, photo: DecodedPhoto, landmarks: Sequence[Sequence[float]]) -> NDArray[np.float32] | None:
-        return self._engine.embed_at(photo, landmarks)
+        key = ("embed", hashlib.sha256(photo.rgb.tobytes()).digest(), np.asarray(landmarks).tobytes())
+        return self._once(key, lambda: self._engine.embed_at(photo, landmarks))
 
     def embed_thumbnail(self, thumbnail: bytes) -> NDArray[np.float32]:
-        return self._engine.embed_thumbnail(thumbnail)
+        return self._once(("thumbnail", thumbnail), lambda: self._engine.embed_thumbnail(thumbnail))
+
+    def _once(self, key: object, look: Callable[[], _Seen]) -> _Seen:
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = look()
+            seen: _Seen = self._known[key]
+            return seen
 
 
 @dataclass(frozen=True)
@@ -175,17 +181,23 @@ class Scene:
         self.buckets = buckets
         self.engine = engine
         self.event_id = self.make_event()
-        self._opened: list[Database] = []
+        self.steps = Steps()
+        self.database = WatchedDatabase(database_url, self.steps)
         self.restart()
 
     def restart(self, *, crash_at: int | None = None, model: str = MODEL, **settings: Any) -> None:
-        """Start the function anew: nothing that it held in memory is left."""
-        self.close()
+        """Start the function anew: nothing that it held in memory is left.
+
+        Connections, which hold nothing between transactions, are new only if it may have died with them.
+        """
+        may_have_died = self.steps.crash_at is not None
         self.steps = Steps(crash_at)
+        if may_have_died:
+            self.close()
+            self.database = WatchedDatabase(self.database_url, self.steps)
+        self.database.steps = self.steps
         self.store = WatchedStore(self.buckets.project, self.steps)
         self.publisher = RecordingPublisher(self.steps)
-        self.database = WatchedDatabase(self.database_url, self.steps)
-        self._opened.append(self.database)
         self.outbox = Outbox(self.database, self.publisher, self.store, self.buckets.derived)
         self.detection = Detection(
             self.database,
@@ -203,8 +215,7 @@ class Scene:
         )
 
     def close(self) -> None:
-        while self._opened:
-            self._opened.pop().close()
+        self.database.close()
 
     # ------------------------------------------------------------ the host app
 
