@@ -1,7 +1,7 @@
 """``make schema``: write ``sql/schema.sql``, all migrations one after another in one transaction.
 
 ``psql "$DATABASE_URL" < sql/schema.sql`` does to an empty database what ``make migrate`` does, and counts as migrated.
-It is the text of the migrations rather than a dump of what they make, because where pgvector is and which roles there are
+It is the text of the migrations rather than a dump of what they make, because where pgvector is and which roles exist
 is found out as it runs.
 """
 
