@@ -314,7 +314,7 @@ def test_no_function_is_everybody_s(connection: Connection) -> None:
     unsafe = connection.execute(
         """
         SELECT proname FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
-        WHERE pronamespace = 'trombi'::regnamespace AND lanname <> 'c'
+        WHERE pronamespace = 'trombi'::regnamespace AND lanname IN ('sql', 'plpgsql')
             AND NOT coalesce(proconfig @> ARRAY['search_path=trombi, pg_temp'], false)
         """
     ).fetchall()
