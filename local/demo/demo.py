@@ -122,6 +122,7 @@ def run_demo(
         PackError: the model pack is missing and cannot be had.
         ProcessFailedError: a part of the cloud does not come up.
     """
+    files = files_of(folder) if folder is not None else {}
     check_outputs(report_path, sheet_path)
     timings = Timings()
     with ExitStack() as stack:
@@ -129,7 +130,7 @@ def run_demo(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trombi-sample-")))
             make_sample_event(folder)
-        files = files_of(folder)
+            files = files_of(folder)
         cloud = stack.enter_context(Cloud(options, lambda line: console.print(f"  {line}", highlight=False)))
         host = HostApp(cloud.addresses)
         timings.end("setup")

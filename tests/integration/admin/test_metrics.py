@@ -214,9 +214,11 @@ def everything_goes_wrong(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> N
     site.ask("POST", f"/person/{person_id}/invite", owner, email="guest@example.org", message="Zéphyrine")
     site.client.get("/events", headers={"Authorization": "Bearer zephyrine@example.org"})
     site.connection.execute("ALTER TABLE users RENAME COLUMN display_name TO elsewhere")
+    site.connection.execute("ALTER VIEW persons_shown RENAME COLUMN linked_name TO elsewhere")
     broken = [site.client.get(path, headers=site.token(owner)).status_code for path in reads[:2]]
     assert broken == [500, 500]
     site.connection.execute("ALTER TABLE users RENAME COLUMN elsewhere TO display_name")
+    site.connection.execute("ALTER VIEW persons_shown RENAME COLUMN elsewhere TO linked_name")
     site.objects.away = True
     site.client.get(f"/face/{face_id}/thumbnail", headers=site.token(owner))
 

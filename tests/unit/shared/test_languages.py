@@ -8,6 +8,7 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import flask_openapi3.utils as openapi_utils
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,6 +29,9 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(languages.FOLDER, folder)
     shutil.copytree(folder / "en", folder / "de")
     monkeypatch.setattr(languages, "FOLDER", folder)
+    # Other tests of this process keep the schemas that they made, with the languages that there were.
+    made_anew = getattr(openapi_utils.get_model_schema, "__wrapped__", openapi_utils.get_model_schema)
+    monkeypatch.setattr(openapi_utils, "get_model_schema", made_anew)
     return folder / "de"
 
 
