@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import defaultdict
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from functions.admin.photos import routes as photos_module
 from shared.database import Connection
 from shared.decode import DecodedPhoto, DecodeLimits, decode
 from tests.arrange import PHOTOS_BUCKET, event, member, photo
+from tests.integration.admin import conftest as admin_tests
 from tests.integration.admin.conftest import AdminSite, open_site
 from tests.unit.shared.photo_files import CORNERS, card, corner_colours, encode, every_format, png_bomb
 
@@ -161,6 +163,8 @@ def test_a_photo_is_for_organisers_and_for_who_is_tagged_in_it(site: AdminSite) 
 def test_photos_are_decoded_as_many_at_a_time_as_there_is_memory_and_the_others_are_told_to_wait(
     database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, needed: int, at_once: int
 ) -> None:
+    # An application that was made before has the patience of production.
+    monkeypatch.setattr(admin_tests, "_IDLE", defaultdict(list))
     monkeypatch.setattr(photos_module, "_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(photos_module, "memory_needed", lambda _data, _limits: needed)
     with open_site(database_url, connection) as site:
