@@ -1,1 +1,1 @@
-"""What an operator runs inside a deployment: jobs on callback's image, each with a service account of its own."""
+"""Commands that an operator runs inside a deployment: jobs on callback's image, each with its own service account."""

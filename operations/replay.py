@@ -1,8 +1,8 @@
-"""Replay of dead letters, by an operator: ``python -m operations.replay``.
+"""Replay dead letters: ``python -m operations.replay``.
 
-A dead letter goes to the topic that it came from, with its own content, and is marked: both in one transaction, so that
-a replay that breaks off, or runs twice at once, sends nothing twice but what it was at just then. Receivers are
-idempotent; a job that failed for its dead letter runs again.
+Each message is published unchanged to the topic that it came from, and marked as replayed in the same transaction. Only
+the message in progress can be published twice when a replay is interrupted; concurrent replays share the messages.
+Receivers are idempotent, and a job that failed because of its dead letter runs again.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from shared.settings import Settings
 Outcome = Literal["replayed", "malformed", "listed"]
 Report = Callable[[str], None]
 
-# The bus adds these to what it delivers and refuses them in what it is given.
-_OF_THE_BUS = ("CloudPubSubDeadLetter", "goog")
-_EVERY = 50
+# The bus adds attributes with these prefixes when it delivers, and refuses them when they are published.
+_BUS_PREFIXES = ("CloudPubSubDeadLetter", "goog")
+_REPORT_EVERY = 50
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which of the messages that wait: of one topic, with these ids, or all; at most ``limit``."""
+    """Which waiting messages to replay: those of one topic, with these ids, or all; at most ``limit``."""
 
     topic: str | None = None
     ids: list[int] | None = None
@@ -41,12 +41,12 @@ class Wanted:
 
 
 def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Report) -> Counter[Outcome]:
-    """Replay the messages that are wanted, oldest first, and return how many had which outcome.
+    """Replay the wanted messages, oldest first, and return how many had which outcome.
 
-    A message whose content no function would read today is told and left where it is: it would only come back.
+    A message that no function can parse is reported and not replayed, since it would be dead-lettered again.
 
     Raises:
-        Retryable: the database or the bus is away. What was replayed until then stays replayed.
+        Retryable: the database or the bus is unavailable. Messages that were replayed before stay replayed.
     """
     with database.transaction() as connection:
         waiting = store.count_dead_letters(connection, wanted.topic, wanted.ids)
@@ -60,19 +60,19 @@ def replay(database: Database, publisher: Publisher, wanted: Wanted, report: Rep
             if message is None:
                 break
             after = message["id"]
-            outcomes[_one(connection, publisher, message, wanted, report)] += 1
-        if outcomes.total() % _EVERY == 0:
+            outcomes[_replay_one(connection, publisher, message, wanted, report)] += 1
+        if outcomes.total() % _REPORT_EVERY == 0:
             report(f"{outcomes.total()} of {total}")
     return outcomes
 
 
-def _one(
+def _replay_one(
     connection: Connection, publisher: Publisher, message: Mapping[str, Any], wanted: Wanted, report: Report
 ) -> Outcome:
     name = f"message {message['id']} of {message['topic']} (job {message['job_id']})"
-    attributes = {key: text for key, text in message["attributes"].items() if not key.startswith(_OF_THE_BUS)}
+    attributes = {key: text for key, text in message["attributes"].items() if not key.startswith(_BUS_PREFIXES)}
     data = bytes(message["data"])
-    problem = _why_nobody_reads_it(message["topic"], data, attributes)
+    problem = _why_unreadable(message["topic"], data, attributes)
     if problem is not None:
         report(f"{name} stays: {problem}")
         return "malformed"
@@ -84,7 +84,7 @@ def _one(
     return "replayed"
 
 
-def _why_nobody_reads_it(topic: str, data: bytes, attributes: Mapping[str, str]) -> str | None:
+def _why_unreadable(topic: str, data: bytes, attributes: Mapping[str, str]) -> str | None:
     parser = StorageNotification if topic == StorageNotification.topic else message_type(topic, attributes)
     if parser is None:
         return "no such topic is declared any more"
@@ -96,7 +96,7 @@ def _why_nobody_reads_it(topic: str, data: bytes, attributes: Mapping[str, str])
 
 
 def arguments(words: Sequence[str] | None) -> Wanted:
-    """What the command line asks for; a mistake in it ends the program with how it is meant."""
+    """Parse the command line; a mistake in it ends the program with its usage."""
     topics = [topic.name for topic in load_bus().topics]
     parser = argparse.ArgumentParser(
         prog="python -m operations.replay",
@@ -104,14 +104,14 @@ def arguments(words: Sequence[str] | None) -> Wanted:
     )
     parser.add_argument("--topic", choices=topics, help="only messages of this topic")
     parser.add_argument("--id", type=int, action="append", metavar="N", help="only this message (may be repeated)")
-    parser.add_argument("--limit", type=int, default=10_000, help="at most so many (default: %(default)s)")
-    parser.add_argument("--list", action="store_true", help="tell what would be replayed, and why it died")
+    parser.add_argument("--limit", type=int, default=10_000, help="at most this many messages (default: %(default)s)")
+    parser.add_argument("--list", action="store_true", help="list what would be replayed, and why it was dead-lettered")
     given = parser.parse_args(words)
     return Wanted(given.topic, given.id, given.limit, given.list)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command: 0 done, 1 broken off, 2 the settings are wrong."""
+    """Run the command; return 0 when it is done, 1 when it was interrupted, 2 when the settings are wrong."""
     wanted = arguments(words)
 
     def say(line: str) -> None:

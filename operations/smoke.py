@@ -1,8 +1,8 @@
 """The database's part of a smoke test, run inside the deployment: ``python -m operations.smoke``.
 
-``prepare EVENT`` makes an event that consents; ``wait EVENT MEDIA SECONDS`` waits until a photo of it has been looked
-at, and fails unless it has a face; ``remove EVENT`` takes everything of it away again. The photo itself is uploaded by
-`terraform/smoke.py`. An event that was not prepared here is never touched.
+``prepare EVENT`` creates an event with consent; ``wait EVENT MEDIA SECONDS`` waits until a photo of it has been
+processed, and fails unless a face was found; ``remove EVENT`` deletes the event and everything in it.
+`terraform/smoke.py` uploads the photo. Only events that ``prepare`` created are ever changed.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ _POLL_SECONDS = 0.5
 
 
 class SmokeTestFailed(Exception):
-    """What was to be seen was not; the message says what was instead, and where to look."""
+    """The expected result did not occur; the message says what happened instead, and where to look."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo that was looked at: its faces, and the seconds from the job's making to its end."""
+    """A processed photo: the number of its faces, and the seconds from the creation of its job to the end."""
 
     faces: int
     seconds: float
 
 
 def prepare(database: Database, event_id: UUID) -> None:
-    """Make an event that consents, unless it is there already.
+    """Create an event with consent, unless it exists.
 
     Raises:
-        Retryable: the database is away.
+        Retryable: the database is unavailable.
     """
     with database.transaction() as connection:
         store.prepare_event(connection, event_id)
 
 
 def wait(database: Database, event_id: UUID, media_id: UUID, seconds: float, pause: Callable[[float], None]) -> Seen:
-    """Wait until the photo has been looked at, for at most ``seconds``; ``pause`` waits between two looks.
+    """Wait, for at most ``seconds``, until the photo has been processed; ``pause`` waits between two queries.
 
     Raises:
         SmokeTestFailed: its job failed, found no face, or did not end in time.
-        Retryable: the database is away.
+        Retryable: the database is unavailable.
     """
     deadline = time.monotonic() + seconds
     status = None
@@ -73,11 +73,11 @@ def wait(database: Database, event_id: UUID, media_id: UUID, seconds: float, pau
 
 
 def remove(database: Database, event_id: UUID) -> bool:
-    """Take the event and everything of it away; False when it is not there.
+    """Delete the event and everything in it; return False when it does not exist.
 
     Raises:
-        SmokeTestFailed: the event is a real one.
-        Retryable: the database is away.
+        SmokeTestFailed: no smoke test created the event.
+        Retryable: the database is unavailable.
     """
     with database.transaction() as connection:
         ours = store.is_smoke_event(connection, event_id)
@@ -101,7 +101,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run a step: 0 as it should be, 1 not so, 2 the settings are wrong."""
+    """Run one step; return 0 when it succeeded, 1 when it failed, 2 when the settings are wrong."""
     given = _arguments(words)
     try:
         settings = Settings.from_environment()

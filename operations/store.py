@@ -1,4 +1,4 @@
-"""The operator's jobs' SQL."""
+"""SQL of the operator's commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SELECT count(*) AS messages FROM dead_letters
 WHERE replayed_at IS NULL AND (%(topic)s::text IS NULL OR topic = %(topic)s)
     AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
 """
-# SKIP LOCKED: two replays at once share the work.
+# SKIP LOCKED: concurrent replays share the work.
 _NEXT = """
 SELECT id, topic, data, attributes, error, job_id FROM dead_letters
 WHERE replayed_at IS NULL AND id > %(after)s AND (%(topic)s::text IS NULL OR topic = %(topic)s)
@@ -40,28 +40,28 @@ _REPLAYED = "UPDATE dead_letters SET replayed_at = clock_timestamp() WHERE id = 
 
 
 def prepare_event(connection: Connection, event_id: UUID) -> None:
-    """Make a consenting event for a smoke test, unless it exists."""
+    """Create an event with consent for a smoke test, unless it exists."""
     connection.execute(_PREPARE, (event_id, SMOKE_CONSENT))
 
 
 def photo_outcome(connection: Connection, event_id: UUID, media_id: UUID) -> dict[str, Any] | None:
-    """Return the newest detection job of a photo: its end, faces and seconds; None where there is none."""
+    """Return the photo's newest detect job with its outcome, faces and seconds; None when there is none."""
     return connection.execute(_OUTCOME, {"event_id": event_id, "media_id": media_id}).fetchone()
 
 
 def is_smoke_event(connection: Connection, event_id: UUID) -> bool | None:
-    """Return whether a smoke test made the event; None when there is no such event."""
+    """Return whether a smoke test created the event; None when there is no such event."""
     row = connection.execute(_IS_OURS, (SMOKE_CONSENT, event_id)).fetchone()
     return None if row is None else bool(row["ours"])
 
 
 def remove_event(connection: Connection, event_id: UUID) -> bool:
-    """Delete an event that a smoke test made; return whether there was one."""
+    """Delete an event that a smoke test created; return whether there was one."""
     return connection.execute(_REMOVE, (event_id, SMOKE_CONSENT)).rowcount == 1
 
 
 def count_dead_letters(connection: Connection, topic: str | None, ids: list[int] | None) -> int:
-    """Count the dead letters that were not replayed, of one topic or of some ids; None means any."""
+    """Count the dead letters that were not replayed, of one topic or with some ids; None means any."""
     row = connection.execute(_COUNT, {"topic": topic, "ids": ids}).fetchone()
     return row["messages"] if row else 0
 
@@ -69,7 +69,7 @@ def count_dead_letters(connection: Connection, topic: str | None, ids: list[int]
 def next_dead_letter(
     connection: Connection, topic: str | None, ids: list[int] | None, after: int
 ) -> dict[str, Any] | None:
-    """Lock and return the next dead letter with an id above ``after``; one that another replay holds is passed over."""
+    """Lock and return the next dead letter with an id above ``after``, skipping those that another replay holds."""
     return connection.execute(_NEXT, {"topic": topic, "ids": ids, "after": after}).fetchone()
 
 

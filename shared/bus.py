@@ -1,7 +1,7 @@
-"""The one declaration of topics, subscriptions, retries and dead letters, read from ``bus.json``.
+"""The declaration of topics, subscriptions, retries and dead letters, read from ``bus.json``.
 
-The emulated cloud creates exactly this, and Terraform decodes the same file, so that what a developer
-runs and what operators deploy cannot drift apart.
+The emulated cloud and Terraform both create what this file declares, so that what developers run and what operators
+deploy cannot differ.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Topic(_Declared):
 
 
 class DeadLetterTarget(_Declared):
-    """How the subscription on every dead-letter topic is made (without one, dead letters are lost)."""
+    """The subscription that every dead-letter topic gets (without one, dead letters are lost)."""
 
     name_suffix: str
     function: FunctionName
@@ -63,7 +63,7 @@ class DeadLetterTarget(_Declared):
 
 
 class DeadLetter(_Declared):
-    """After ``max_delivery_attempts`` refusals a message moves to its topic's dead-letter topic."""
+    """When a message moves to its topic's dead-letter topic: after ``max_delivery_attempts`` failed deliveries."""
 
     topic_suffix: str
     max_delivery_attempts: int
@@ -72,10 +72,10 @@ class DeadLetter(_Declared):
 
 
 class Subscription(_Declared):
-    """A subscription as it is to be created: every field resolved.
+    """A subscription to create, with every field resolved.
 
-    ``dead_letter_topic`` is None on the dead-letter topics' own subscriptions, which retry for as long as
-    the message is retained.
+    ``dead_letter_topic`` is None for subscriptions on dead-letter topics, which retry as long as the message is
+    retained.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Bus(_Declared):
     message_retention_seconds: int
 
     def topic_names(self) -> tuple[str, ...]:
-        """Every topic to create: the declared ones, then their dead-letter topics."""
+        """Return every topic to create: the declared ones, then their dead-letter topics."""
         names = tuple(topic.name for topic in self.topics)
         return names + tuple(self.dead_letter_topic(name) for name in names)
 
@@ -106,7 +106,7 @@ class Bus(_Declared):
         return topic + self.dead_letter.topic_suffix
 
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Every subscription to create, dead-letter subscriptions included."""
+        """Return every subscription to create, including those on dead-letter topics."""
         live = [
             Subscription(
                 name=target.name,

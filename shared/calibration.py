@@ -1,8 +1,8 @@
-"""The constants that belong to a model pack: what a cosine means differs from one embedder to the next.
+"""The constants of each model pack, since the meaning of a cosine similarity differs from one embedder to another.
 
-One place for all of them, as cluster groups by them and admin compares by them. Each section says where its numbers
-come from. :func:`read_calibration` reads constants that were measured elsewhere, from JSON in this format (the
-environment variable ``FACE_CALIBRATION`` holds the JSON itself)::
+Cluster and admin share them. Each section names the source of its numbers. :func:`read_calibration` reads constants
+that were measured elsewhere, from JSON in this format (the environment variable ``FACE_CALIBRATION`` holds the JSON
+itself)::
 
     {
       "version": 1,
@@ -17,9 +17,9 @@ environment variable ``FACE_CALIBRATION`` holds the JSON itself)::
     }
 
 A pack is named as in ``FACE_PACK``, or by the whole model id that is stored with embeddings (``mini/mobilefacenet-192@
-091d3cf2``), which goes before the name. ``cluster`` must be there and whole; ``search`` and ``across_events`` may be
-absent. ``null`` switches a rule off where the field allows it. An unknown field, a missing one and a number out of
-range are errors that say where. What the file does not name keeps the constants below.
+091d3cf2``), which takes precedence. ``cluster`` must be present and complete; ``search`` and ``across_events`` may be
+absent. ``null`` switches a rule off where the field allows it. An unknown or missing field and a number out of range
+are errors that name the field. Packs that the JSON does not name keep the constants below.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-"""A cosine."""
+"""A cosine similarity."""
 Distance = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 """A cosine distance."""
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """A detector's confidence."""
 Difference = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-"""Between two cosines."""
+"""A difference of two cosine similarities."""
 Measure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 MOST_PROBLEMS = 5
@@ -51,13 +51,13 @@ class _Constants(BaseModel):
 
 class _Section(_Constants):
     source: Annotated[str, Field(min_length=1, max_length=500)]
-    """Where the numbers come from, for whoever reads a run's report."""
+    """Where the numbers come from, for readers of a run's report."""
     measured: bool
-    """Whether they were measured on real photos with this pack."""
+    """Whether the numbers were measured on real photos with this pack."""
 
 
 class ClusterConstants(_Section):
-    """What the face rules of cluster ask; ``functions.cluster.parameters`` describes each field. None is "off"."""
+    """The limits of cluster's face rules; ``functions.cluster.parameters`` describes each field. None means "off"."""
 
     seed_min_quality: Score | None
     seed_min_sharpness: Measure | None
@@ -76,14 +76,14 @@ class ClusterConstants(_Section):
 
 
 class SearchConstants(_Section):
-    """How a search by a face words its answers: cosines from which a face is likely, or possibly, that person."""
+    """The cosine similarities from which a search by face calls a result likely or possible."""
 
     likely: Similarity
     possible: Similarity
 
 
 class AcrossEventsConstants(_Section):
-    """When a face of one event is proposed as a person known from another: the cosine, and the lead over the next."""
+    """When a face is proposed as a person of another event: the least similarity, and the margin over the next best."""
 
     similarity: Similarity
     margin: Difference
@@ -98,14 +98,14 @@ class PackConstants(_Constants):
 
 
 def _only_an_integer(value: object) -> object:
-    """Refuse what only equals 1: ``true`` and ``1.0`` are no version."""
+    """Refuse values that merely equal an integer, such as ``true`` and ``1.0``."""
     if type(value) is not int:
         raise ValueError("a version is an integer")
     return value
 
 
 class Calibration(_Constants):
-    """Constants by the name of a pack or by a model id."""
+    """Constants by the name of a pack or by model id."""
 
     version: Annotated[Literal[1], BeforeValidator(_only_an_integer)]
     packs: Annotated[Mapping[Annotated[str, Field(pattern=r"^\S+$")], PackConstants], Field(min_length=1)]
@@ -124,25 +124,24 @@ def read_calibration(text: str) -> Calibration:
     try:
         content = json.loads(text)
     except ValueError as error:
-        hint = "" if text.lstrip().startswith("{") else " (it takes the JSON itself, not the name of a file)"
+        hint = "" if text.lstrip().startswith("{") else " (it must be the JSON itself, not the name of a file)"
         message = f"not JSON: {error}{hint}"
         raise CalibrationError(message) from None
     try:
-        # From JSON again, as strict models take no list for a tuple; and a file may say 1 where 1.0 is meant.
         return Calibration.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        said = [f"{'.'.join(str(part) for part in one['loc']) or 'all of it'}: {one['msg']}" for one in problems]
-        more = f" (and {len(said) - MOST_PROBLEMS} more)" if len(said) > MOST_PROBLEMS else ""
-        raise CalibrationError("; ".join(said[:MOST_PROBLEMS]) + more) from None
+        texts = [f"{'.'.join(str(part) for part in one['loc']) or 'the whole'}: {one['msg']}" for one in problems]
+        more = f" (and {len(texts) - MOST_PROBLEMS} more)" if len(texts) > MOST_PROBLEMS else ""
+        raise CalibrationError("; ".join(texts[:MOST_PROBLEMS]) + more) from None
 
 
 def constants_of(pack: str | None, calibration: Calibration | None = None) -> PackConstants:
     """Return the constants of a pack, given as its name or as the model id that is stored with embeddings.
 
-    ``calibration`` goes before what is built in. A variant (``buffalo_l-int8``, ``mini-mirrored``) whose own constants
-    are not known has its pack's, and an unknown pack those of :data:`UNKNOWN_PACK`; their ``source`` says so, and they
-    count as not measured.
+    ``calibration`` takes precedence over the built-in constants. A variant (``buffalo_l-int8``, ``mini-mirrored``)
+    without constants of its own gets its pack's, and an unknown pack gets :data:`UNKNOWN_PACK`; their ``source`` says
+    so, and they count as not measured.
     """
     known = calibration.packs if calibration else {}
     for name in _from_special_to_general(pack or ""):
@@ -154,12 +153,12 @@ def constants_of(pack: str | None, calibration: Calibration | None = None) -> Pa
 
 
 def _pack_name(pack: str) -> str:
-    """Return the pack's name in a model id: what comes before the slash."""
+    """Return the pack's name in a model id: the part before the slash."""
     return pack.partition("/")[0]
 
 
 def _from_special_to_general(pack: str) -> Iterator[str]:
-    """Return the keys to look a pack's constants up by: the whole id, the name, the name without its suffixes."""
+    """Yield the keys by which to look up constants: the whole id, the name, the name without each suffix."""
     yield pack
     name = _pack_name(pack)
     while name:
@@ -194,7 +193,7 @@ _ARCFACE = ClusterConstants(
     merge_similarity=0.5,
 )
 UNKNOWN_PACK = PackConstants(cluster=_ARCFACE)
-"""For a pack of which nothing is known: embedders of today are trained like ArcFace."""
+"""For an unknown pack: current embedders are trained with losses like ArcFace's."""
 
 BUILT_IN: Mapping[str, PackConstants] = MappingProxyType(
     {

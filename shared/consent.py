@@ -1,8 +1,8 @@
-"""Whether an event's photos and faces may be processed: asked in the transaction that acts on the answer.
+"""Check an event's consent to face recognition, in the transaction that acts on the answer.
 
-Whoever writes faces or persons keeps the answer as it is until the commit (`refuse_without_consent`,
-`keep_consent`): withdrawing consent and archiving wait for that, and then erase what was written. Whoever only
-decides whether to ask for work just looks (`consents`).
+Code that writes faces or persons locks the consent until its commit (`refuse_without_consent`, `keep_consent`):
+withdrawing consent and archiving wait for that commit, and then erase what was written. Code that only decides whether
+to request work reads the consent without a lock (`consents`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _KEEP = _LOOK + " FOR SHARE"
 
 
 def event_exists(connection: Connection, event_id: UUID) -> bool:
-    """Whether there is such an event; if so, it stays until the transaction ends."""
+    """Return whether the event exists; if so, lock it against deletion until the transaction ends."""
     return connection.execute(_KEEP, (event_id,)).fetchone() is not None
 
 
 def consents(connection: Connection, event_id: UUID) -> bool:
-    """Whether the event's photos and faces may be processed: face recognition switched on, not archived."""
+    """Return whether the event's photos may be processed: face recognition is on and the event is not archived."""
     event = connection.execute(_LOOK, (event_id,)).fetchone()
     return event is not None and event["archived_at"] is None and bool(event["face_recognition_enabled"])
 
 
 def keep_consent(connection: Connection, event_id: UUID) -> bool:
-    """As `consents`, and the answer holds until the transaction ends."""
+    """Return the same as `consents`, and lock the answer until the transaction ends."""
     try:
         refuse_without_consent(connection, event_id)
     except Permanent:
@@ -37,10 +37,10 @@ def keep_consent(connection: Connection, event_id: UUID) -> bool:
 
 
 def refuse_without_consent(connection: Connection, event_id: UUID) -> None:
-    """Keep the event's consent as it is until the transaction ends.
+    """Lock the event's consent until the transaction ends.
 
     Raises:
-        Permanent: unknown event, archived, or face recognition is not switched on.
+        Permanent: the event is unknown or archived, or its face recognition is not switched on.
     """
     event = connection.execute(_KEEP, (event_id,)).fetchone()
     if event is None:

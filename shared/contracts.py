@@ -1,8 +1,8 @@
-"""Every message on the bus: typed, versioned, strictly parsed.
+"""Every message on the bus: typed, versioned and strictly parsed.
 
-Messages carry ids and object generations only, never an embedding, a name, an address or image bytes: a
-purge cannot reach a retained message. A change of shape is a new version beside the old one; the golden
-files in ``tests/contract/golden`` are never edited.
+Messages carry ids and object generations only, never an embedding, a name, an address or image bytes, since a purge
+cannot reach a message that the bus retains. A changed format is a new version beside the old one; the golden files in
+``tests/contract/golden`` are never edited.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Run = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Generation = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 SCHEMA_ATTRIBUTE = "schema"
-# What an error tells of a message that is wrong all over.
+# The most problems that an error names, and the most characters of a field's name.
 _MOST_PROBLEMS = 5
 _LONGEST_NAME = 64
 
 
 def _only_an_integer(value: object) -> object:
-    """Refuse what only equals 1: ``true`` and ``1.0`` are no version."""
+    """Refuse values that merely equal an integer, such as ``true`` and ``1.0``."""
     if type(value) is not int:
         raise ValueError("a version is an integer")
     return value
 
 
 class Message(BaseModel):
-    """A message of Trombi's own. Subclasses name their topic; the class name and version are its schema."""
+    """Base class of Trombi's own messages. A subclass names its topic; class name and version are its schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     topic: ClassVar[str]
@@ -46,7 +46,7 @@ class Message(BaseModel):
 
     @classmethod
     def schema_name(cls) -> str:
-        """Name and version, as in the message's ``schema`` attribute: ``trombi.Tick.v1``."""
+        """Return name and version, as in the message's ``schema`` attribute: ``trombi.Tick.v1``."""
         return f"trombi.{cls.__name__}.v1"
 
     @classmethod
@@ -54,7 +54,7 @@ class Message(BaseModel):
         """Parse a message strictly.
 
         Raises:
-            Malformed: another schema, no JSON, a missing, unknown or mistyped field; says which.
+            Malformed: another schema, no JSON, or a missing, unknown or mistyped field, which the text names.
         """
         schema = attributes.get(SCHEMA_ATTRIBUTE)
         if schema != cls.schema_name():
@@ -76,12 +76,12 @@ class Message(BaseModel):
         return body
 
     def attributes(self) -> dict[str, str]:
-        """Return the attributes that go with the body."""
+        """Return the message's attributes."""
         return {SCHEMA_ATTRIBUTE: self.schema_name()}
 
 
 class DetectRequested(Message):
-    """Find the faces of one known photo."""
+    """A request to find the faces in one known photo."""
 
     topic: ClassVar[str] = "detect-requests"
 
@@ -92,7 +92,7 @@ class DetectRequested(Message):
 
 
 class JobFinished(Message):
-    """A job has ended. ``event_id`` and ``media_id`` are null where the job has none."""
+    """A job has ended. ``event_id`` and ``media_id`` are null when the job has none."""
 
     topic: ClassVar[str] = "face-results"
 
@@ -105,7 +105,7 @@ class JobFinished(Message):
 
 
 class ClusterRequested(Message):
-    """Group the faces of one event."""
+    """A request to group the faces of one event."""
 
     topic: ClassVar[str] = "cluster-requests"
 
@@ -115,13 +115,13 @@ class ClusterRequested(Message):
 
 
 class Tick(Message):
-    """A minute has passed."""
+    """A minute has passed: time for periodic work."""
 
     topic: ClassVar[str] = "ticks"
 
 
 class Notification(Message):
-    """Something that people may want to hear of; who and in which words is looked up when it is told."""
+    """Something that people may want to know. Recipients and text are looked up when the mail is sent."""
 
     topic: ClassVar[str] = "notifications"
 
@@ -132,7 +132,10 @@ class Notification(Message):
 
 
 class InvitationMade(Message):
-    """Somebody is to be asked by mail whether a person's faces are theirs; address and words are looked up then."""
+    """An invitation was made: a mail has to ask somebody whether the faces are theirs.
+
+    Address and text are looked up when the mail is sent.
+    """
 
     topic: ClassVar[str] = "notifications"
 
@@ -151,10 +154,10 @@ MESSAGES: tuple[type[Message], ...] = (
 
 
 def message_type(topic: str, attributes: Mapping[str, str]) -> type[Message] | None:
-    """Return the class of a topic's messages; where there are several, the one that the ``schema`` attribute names.
+    """Return the class of a topic's messages; if there are several, the one that the ``schema`` attribute names.
 
-    Without a schema that fits it is the topic's first, whose parser then says what is wrong. None: no message of
-    Trombi's own goes to this topic.
+    When the attribute names none of them, the topic's first class is returned, whose parser then says what is wrong.
+    None when no message of Trombi's own is sent to this topic.
     """
     candidates = [message for message in MESSAGES if message.topic == topic]
     schema = attributes.get(SCHEMA_ATTRIBUTE)
@@ -174,10 +177,10 @@ _OBJECT_NAME = re.compile(r"^events/(?P<event_id>[^/]+)/(?P<media_id>[^/]+)/(?P<
 
 
 class StorageNotification(BaseModel):
-    """Cloud Storage's own message about an object: created (finalized) or deleted.
+    """Cloud Storage's own message that an object was created (finalized) or deleted.
 
     ``overwritten_by_generation`` is set on the deletion that an overwrite causes; ``uploaded_at`` is when this
-    generation of the object was made, None where the message has no payload.
+    generation of the object was created, None when the message has no payload.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -185,7 +188,7 @@ class StorageNotification(BaseModel):
 
     event_type: Literal["OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"]
     bucket: Annotated[str, Field(min_length=1)]
-    # Cloud Storage allows NUL in a name, Postgres in no text.
+    # Cloud Storage allows NUL in an object's name; Postgres does not allow it in text.
     object_name: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]+$")]
     generation: Generation
     overwritten_by_generation: Generation | None
@@ -197,11 +200,11 @@ class StorageNotification(BaseModel):
         """Parse a ``JSON_API_V1`` notification.
 
         Raises:
-            Malformed: an attribute is missing or mistyped, or the payload is no object resource.
+            Malformed: an attribute is missing or mistyped, or the payload is not an object resource.
         """
         overwritten_by = attributes.get("overwrittenByGeneration")
         if overwritten_by is not None and _integer(overwritten_by) is None:
-            # Taken for absent, it would turn an overwrite into the deletion of the photo.
+            # If this were treated as absent, an overwrite would count as the deletion of the photo.
             raise Malformed("not a Cloud Storage notification: overwrittenByGeneration: not a generation")
         try:
             resource = _ObjectResource.model_validate_json(data or b"{}")
@@ -220,15 +223,15 @@ class StorageNotification(BaseModel):
             raise Malformed(_what_is_wrong("a Cloud Storage notification", error)) from None
 
     def photo_ids(self) -> tuple[UUID, UUID]:
-        """As `photo_ids`."""
+        """Return the event and the media that the object belongs to; see `photo_ids`."""
         return photo_ids(self.object_name, self.metadata)
 
 
 def photo_ids(object_name: str, metadata: Mapping[str, str]) -> tuple[UUID, UUID]:
-    """Return the event and the media that an object belongs to, by its name or its custom metadata.
+    """Return the ids of the event and the media that an object belongs to, from its name or custom metadata.
 
     Raises:
-        Permanent: neither names them, or they contradict each other.
+        Permanent: neither contains them, or they contradict each other.
     """
     named = _OBJECT_NAME.match(object_name)
     ids = []
@@ -255,7 +258,7 @@ def photo_ids(object_name: str, metadata: Mapping[str, str]) -> tuple[UUID, UUID
 
 
 def _integer(text: str | None) -> int | None:
-    """Parse a plain decimal of at most 64 bits; None for any other text."""
+    """Parse a decimal integer of at most 19 digits; None for any other text."""
     return int(text) if text is not None and re.fullmatch(r"[0-9]{1,19}", text) else None
 
 
@@ -264,12 +267,12 @@ def _uuid(text: str) -> UUID | None:
         parsed = UUID(text)
     except ValueError:
         return None
-    # UUID() also takes braces, URNs and missing hyphens; an id has one spelling.
+    # UUID() also accepts braces, URNs and missing hyphens; here an id has one spelling.
     return parsed if str(parsed) == text.lower() else None
 
 
 def _what_is_wrong(what: str, error: ValidationError) -> str:
-    """Name the first fields that are wrong, without repeating their values."""
+    """Name the first wrong fields and their problems, without repeating their values."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     problems = [
         f"{'.'.join(str(part)[:_LONGEST_NAME] for part in problem['loc']) or 'body'}: {problem['msg']}"
@@ -281,5 +284,5 @@ def _what_is_wrong(what: str, error: ValidationError) -> str:
 
 
 def encode(data: Mapping[str, Any]) -> bytes:
-    """Serialise a message's body for publishing: compact JSON, keys sorted."""
+    """Serialise a message's body for publishing: compact JSON with sorted keys."""
     return json.dumps(data, separators=(",", ":"), sort_keys=True).encode()

@@ -17,15 +17,15 @@ from shared.log import logger
 
 Connection = psycopg.Connection[DictRow]
 
-# A database that nobody answers for any more is noticed within a minute, not when the system gives the connection up.
+# A broken connection is detected within a minute instead of after the operating system's much longer time-outs.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-# A transaction that waits longer than this for a lock is tried again by the bus instead.
+# A transaction that waits longer than this for a lock is aborted, and the bus delivers its message again.
 _LOCK_TIMEOUT = "10s"
 _POOL_TIMEOUT_SECONDS = 10.0
-# Postgres ends one of those who wait for each other, after a second: three of them in a row are a mistake.
+# Postgres resolves a deadlock after a second. Several deadlocks in a row point to an error in the order of locks.
 _TRIES = 4
 
-_ENDED_FOR_ANOTHER = (
+_CONFLICTS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
     psycopg.errors.TransactionRollback,
@@ -36,18 +36,18 @@ Answer = TypeVar("Answer")
 
 
 class Conflict(Retryable):
-    """Postgres ended the transaction for another's sake (deadlock, serialisation): done again, it likely succeeds."""
+    """Postgres aborted the transaction because of another (deadlock, serialisation failure): a retry may succeed."""
 
 
 def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
-    """Do ``work`` again, from its beginning, when its transaction ended in a `Conflict`: four times at most.
+    """Repeat ``work`` from its beginning when it raises `Conflict`: at most four attempts in all.
 
-    For work that is one transaction and touches nothing else before the commit: what it asks for outside is on the
-    outbox, which was rolled back with the rest. There is one order of locks (ARCHITECTURE.md), in which nobody
-    deadlocks; statements of the host app's own, whose cascades go against it, are what this is for.
+    ``work`` must be one transaction without side effects outside it: its messages are in the outbox, which is rolled
+    back with the rest. Trombi's own transactions follow one order of locks (ARCHITECTURE.md) and do not deadlock with
+    each other; this is for conflicts with the host app's own statements, whose cascades lock in another order.
 
     Raises:
-        Conflict: each time.
+        Conflict: every attempt ended in a conflict.
     """
 
     @wraps(work)
@@ -56,20 +56,20 @@ def again_on_conflict(work: Callable[Parameters, Answer]) -> Callable[Parameters
             try:
                 return work(*args, **kwargs)
             except Conflict as conflict:
-                logger().info("a transaction is done again", work=work.__qualname__, reason=str(conflict))
+                logger().info("a transaction is repeated", work=work.__qualname__, reason=str(conflict))
         return work(*args, **kwargs)
 
     return tried
 
 
 _SEARCH_PATH = "SELECT trombi.trombi_search_path() AS search_path"
-# For the transaction alone: behind a pooler in transaction mode (Supabase, pgbouncer), which refuses such settings
-# when a connection starts, whoever gets the session next would inherit them, the host app for one.
+# Set for each transaction only: a pooler in transaction mode (Supabase, pgbouncer) refuses such settings when a
+# connection starts, and settings of the session would be inherited by its next client, such as the host app.
 _SETTINGS = "SELECT set_config('search_path', %s, true), set_config('lock_timeout', %s, true)"
 
 
 class Database:
-    """Postgres with pgvector. Nothing connects before the first transaction (workers fork after import)."""
+    """Postgres with pgvector. The first transaction opens the connection (workers fork after import)."""
 
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
         self._url = url
@@ -83,8 +83,8 @@ class Database:
             min_size=1,
             max_size=self._pool_size,
             timeout=_POOL_TIMEOUT_SECONDS,
-            # A pooler between us and Postgres (Supabase, pgbouncer) may hand each transaction another session,
-            # where a statement prepared before does not exist.
+            # A pooler between this process and Postgres (Supabase, pgbouncer) may give each transaction another
+            # session, in which statements prepared earlier do not exist.
             kwargs={"row_factory": dict_row, "prepare_threshold": None, **_KEEPALIVE},
             configure=self._configure,
             check=ConnectionPool.check_connection,
@@ -93,11 +93,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+        """Run the block in one transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            Conflict: Postgres ended the transaction for another one's sake: `again_on_conflict` does it again.
-            Retryable: Postgres is away or busy.
+            Conflict: Postgres aborted the transaction because of another one; see `again_on_conflict`.
+            Retryable: Postgres is unavailable or busy.
         """
         try:
             with self._pool.connection() as connection:
@@ -106,15 +106,15 @@ class Database:
         except PoolTimeout:
             message = f"the database gave no connection within {_POOL_TIMEOUT_SECONDS:.0f} s"
             raise Retryable(message) from None
-        except _ENDED_FOR_ANOTHER as error:
-            message = f"the database is away or busy ({type(error).__name__})"
+        except _CONFLICTS as error:
+            message = f"the database is unavailable or busy ({type(error).__name__})"
             raise Conflict(message) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            message = f"the database is away or busy ({type(error).__name__})"
+            message = f"the database is unavailable or busy ({type(error).__name__})"
             raise Retryable(message) from error
 
     def _configure(self, connection: Connection) -> None:
-        """Find out where Trombi's tables and pgvector are, and teach the connection its vectors."""
+        """Look up the schemas of Trombi's tables and of pgvector, and register the vector type."""
         self._search_path = one_row(connection, _SEARCH_PATH, ())["search_path"]
         connection.execute(_SETTINGS, (self._search_path, _LOCK_TIMEOUT))
         register_vector(connection)
@@ -128,27 +128,27 @@ class Database:
 
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
-    """A part of the transaction that may be done again by itself: what came before it stays, its locks with it.
+    """Run the block as a part of the transaction that can be repeated by itself; earlier work and locks stay.
 
     Raises:
-        Conflict: Postgres ended the part for another one's sake.
+        Conflict: Postgres aborted this part because of another transaction.
     """
     try:
         with connection.transaction():
             yield
-    except _ENDED_FOR_ANOTHER as error:
-        message = f"the database is away or busy ({type(error).__name__})"
+    except _CONFLICTS as error:
+        message = f"the database is unavailable or busy ({type(error).__name__})"
         raise Conflict(message) from error
 
 
 def one_row(connection: Connection, statement: str, values: Any) -> DictRow:  # noqa: ANN401 - as psycopg takes them
-    """The first row of a statement that always answers, as a count or an upsert that returns.
+    """Return the first row of a statement that always returns one, such as a count.
 
     Raises:
-        RuntimeError: it did not; the statement is not what its caller takes it for.
+        RuntimeError: the statement returned no row, which is a programming error.
     """
     row = connection.execute(statement, values).fetchone()
     if row is None:
-        message = "a statement that always answers did not"
+        message = "a statement that must return a row returned none"
         raise RuntimeError(message)
     return row

@@ -1,14 +1,14 @@
-"""The outcomes of handling a message, as types: a handler that returns is done.
+"""The outcomes of handling a message, as exception types.
 
-`Permanent`, `Malformed` and `Retryable` are the other three; any other exception counts as retryable and
-is logged with its traceback.
+A handler that returns has succeeded. `Permanent`, `Malformed` and `Retryable` are the other outcomes; any other
+exception counts as retryable and is logged with its traceback.
 """
 
 from __future__ import annotations
 
 
 class TrombiError(Exception):
-    """Base of every error that Trombi raises on purpose; its text says what was wrong and what to do."""
+    """Base class of all errors that Trombi raises on purpose; the text says what was wrong and what to do."""
 
 
 class Malformed(TrombiError):
@@ -16,11 +16,11 @@ class Malformed(TrombiError):
 
 
 class Permanent(TrombiError):
-    """Trying again cannot help: recorded with its reason and acknowledged.
+    """The message can never be handled: recorded with its reason, and acknowledged.
 
     Args:
-        code: a stable word for machines, as stored in ``ml_jobs.error_code``.
-        reason: what was wrong and what to do, for people; holds no name, address or embedding.
+        code: a stable, machine-readable word, as stored in ``ml_jobs.error_code``.
+        reason: what was wrong and what to do, for people; it must hold no name, address or embedding.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -30,13 +30,13 @@ class Permanent(TrombiError):
 
 
 class Retryable(TrombiError):
-    """Something is away or busy: answered 503, so that the bus tries again later."""
+    """Something is unavailable or busy: answered 503, so that the bus tries again later."""
 
 
 class Busy(Retryable):
-    """No room for more work just now: answered 429, so that the bus slows down and tries again later.
+    """There is no capacity for more work at the moment: answered 429, so that the bus slows down and tries again.
 
-    Nothing was begun, so that it is no error of the job: nothing is noted, and no attempt is counted.
+    No work was begun, so this is not an error of the job: no error is recorded and no attempt is counted.
     """
 
 

@@ -1,7 +1,7 @@
-"""The job ledger: every statement that inserts or updates a row of ``ml_jobs``, in one place.
+"""The job ledger: all statements that insert or update rows of ``ml_jobs``.
 
-A job's *run* counts the times it was asked for; a message of an older run is stale, one of a run that has
-ended is a duplicate. Both change nothing.
+A job's *run* counts how often the job was requested. A message of an older run is stale, and a message of a run that
+has ended is a duplicate; both change nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from shared.database import Connection, Database, one_row
 from shared.errors import Retryable
 from shared.log import logger
 
-# Ways of failing that trying again may mend: another delivery of the message runs such a job once more.
+# Failures that another attempt may resolve: another delivery of the message runs such a job once more.
 TRY_AGAIN_CODES = frozenset({"dead_letter", "stuck"})
 _LONGEST_ERROR = 1000
 
 
 @dataclass(frozen=True)
 class Job:
-    """A row of ``ml_jobs``, as far as the functions decide by it. ``media_id`` is a detect job's photo."""
+    """The columns of ``ml_jobs`` on which the functions' decisions depend. ``media_id`` is a detect job's photo."""
 
     id: UUID
     job_type: JobType
@@ -41,13 +41,13 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Completed or failed for good, so that another delivery of its message has nothing to do."""
+        """Whether the job is completed or failed for good, so that another delivery of its message does nothing."""
         return self.status == "completed" or (self.status == "failed" and self.error_code not in TRY_AGAIN_CODES)
 
 
 @dataclass(frozen=True)
 class AskedJob:
-    """A job as its message names it. ``media_id`` is a detect job's photo."""
+    """What a job's message contains. ``media_id`` is a detect job's photo."""
 
     id: UUID
     run: int
@@ -58,7 +58,7 @@ class AskedJob:
 
 @dataclass(frozen=True)
 class PhotoObject:
-    """A generation of a photo's object, 0 while the object is not known: what a detect job is about."""
+    """What a detect job reads: a generation of a photo's object, 0 while the object is not known."""
 
     event_id: UUID
     media_id: UUID
@@ -67,7 +67,7 @@ class PhotoObject:
 
 # ---------------------------------------------------------------- make, renew, hand to the bus
 
-# There is one job per generation: whatever is there already, also made by somebody else this moment, stays.
+# There is one job per generation: an existing one stays, also one that another transaction is inserting.
 _MAKE_DETECTIONS = """
 INSERT INTO ml_jobs (job_type, event_id, media_ids, object_generation, priority, released_at)
 SELECT 'detect', made.event_id, ARRAY[made.media_id], made.generation, %(priority)s,
@@ -79,7 +79,7 @@ _MAKE_CLUSTERING = """
 INSERT INTO ml_jobs (job_type, event_id, released_at) VALUES ('cluster', %s, clock_timestamp())
 RETURNING id, run, job_type, event_id, NULL::uuid AS media_id
 """
-# Rows are locked by id, the order in which everybody locks rows of one kind.
+# Rows are locked in the order of their ids, as everywhere (ARCHITECTURE.md, "Locks").
 _RENEW = """
 WITH asked AS MATERIALIZED (
     SELECT id FROM ml_jobs
@@ -97,7 +97,7 @@ FROM asked WHERE ml_jobs.id = asked.id
 RETURNING ml_jobs.id, run, job_type, event_id, media_ids[1] AS media_id
 """
 _RELEASE = "UPDATE ml_jobs SET status = 'pending', released_at = clock_timestamp() WHERE id = ANY(%s)"
-# It waits to be released, as a job of low priority does. Since when is forgotten as soon as it is tried.
+# The job waits to be released, like a low-priority job. The next attempt clears untried_since with the result.
 _PUT_BACK = """
 UPDATE ml_jobs SET status = 'pending', released_at = NULL,
     result = jsonb_build_object('untried_since', coalesce(result ->> 'untried_since', clock_timestamp()::text))
@@ -114,7 +114,7 @@ ON CONFLICT (id) DO NOTHING
 def make_detections(
     connection: Connection, objects: Sequence[PhotoObject], *, priority: Priority = "normal", is_released: bool = True
 ) -> list[AskedJob]:
-    """Make detect jobs; objects that have one get none. Their messages are the caller's to send (`publish`).
+    """Make detect jobs for the objects that have none, and return those made; the caller publishes them (`publish`).
 
     A job that is not released waits until the sweep releases it.
     """
@@ -132,7 +132,7 @@ def make_detections(
 
 
 def make_clustering(connection: Connection, event_id: UUID) -> AskedJob:
-    """Make a clustering job of the event; its message is the caller's to send (`publish`)."""
+    """Make a clustering job for the event; the caller publishes it (`publish`)."""
     return AskedJob(**one_row(connection, _MAKE_CLUSTERING, (event_id,)))
 
 
@@ -144,10 +144,10 @@ def renew(
     priority: Priority | None = None,
     is_released: bool = True,
 ) -> list[AskedJob]:
-    """Ask for jobs anew: forget how they ended, and make messages of their earlier runs stale.
+    """Request jobs again: reset their outcome, and increase their run so that earlier messages are stale.
 
-    Renews only jobs in one of ``states`` (a status, or ``waiting`` for one that is pending and not released); None
-    renews all. Keeps the priority unless one is given. Returns the jobs that were renewed.
+    Only jobs in one of ``states`` are renewed (a status, or ``waiting`` for one that is pending and not released); None
+    renews all. The priority is kept unless one is given. Returns the renewed jobs.
     """
     rows = connection.execute(
         _RENEW,
@@ -162,7 +162,7 @@ def renew(
 
 
 def renewed(connection: Connection, job: Job) -> Job:
-    """Renew one job, locked, whatever its state; returns it as it is then."""
+    """Renew one locked job, whatever its state, and return its new state."""
     [asked] = renew(connection, [job.id])
     return replace(job, status="pending", run=asked.run, attempts=0, error_code=None)
 
@@ -173,13 +173,16 @@ def publish(connection: Connection, jobs: Sequence[AskedJob]) -> None:
 
 
 def release(connection: Connection, jobs: Sequence[AskedJob]) -> None:
-    """Give the jobs' messages to the bus (again). The run stays: an older message does the same work."""
+    """Publish the jobs' messages, perhaps again. The run stays the same, so that older messages remain valid."""
     connection.execute(_RELEASE, ([job.id for job in jobs],))
     publish(connection, jobs)
 
 
 def put_back(connection: Connection, job: Job, patience: timedelta) -> bool:
-    """Let an untried job wait until the sweep releases it; False when it was put back first over ``patience`` ago."""
+    """Let a job without attempts wait until the sweep releases it.
+
+    Returns False, and changes nothing, when it was first put back longer than ``patience`` ago.
+    """
     return connection.execute(_PUT_BACK, {"id": job.id, "patience": patience}).rowcount == 1
 
 
@@ -217,12 +220,12 @@ UPDATE ml_jobs SET object_generation = %(generation)s WHERE id = %(job_id)s AND 
         AND other.media_ids[1] = %(media_id)s AND other.object_generation = %(generation)s AND other.id <> %(job_id)s
 )
 """
-# What an earlier row of this photo, or its earlier refusal, left.
+# A job that is left from an earlier row or an earlier refusal of this photo.
 _DROP_ENDED = """
 DELETE FROM ml_jobs WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
     AND object_generation = %(generation)s AND id <> %(job_id)s AND status IN ('completed', 'failed')
 """
-# Not where the host app made the row anew meanwhile: that photo's file name is wanted.
+# Not when the host app has inserted the row again meanwhile: that photo's file name is wanted.
 _FORGET_FILE_NAMES = """
 UPDATE ml_jobs SET result = result - 'object'
 WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s AND result ? 'object'
@@ -231,30 +234,30 @@ WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id
 
 
 def job_of_object(connection: Connection, media_id: UUID, generation: int) -> Job | None:
-    """The detect job of an object's generation, locked; None when there is none."""
+    """Lock and return the detect job of an object's generation; None when there is none."""
     row = connection.execute(_JOB_OF_OBJECT, {"media_id": media_id, "generation": generation}).fetchone()
     return lock(connection, row["id"]) if row else None
 
 
 def adopt_earlier_job(connection: Connection, photo: PhotoObject) -> bool:
-    """Make the open job that was asked for before the object was known this object's; False when there is none."""
+    """Assign the object to the photo's open job that was requested before the object was known; False if none."""
     values = {"event_id": photo.event_id, "media_id": photo.media_id, "generation": photo.generation}
     return bool(connection.execute(_ADOPT_EARLIER_JOB, values).rowcount)
 
 
 def adopt_generation(connection: Connection, job: Job, generation: int) -> bool:
-    """Tie a job that was made before its object was known to the object; False when another job has it."""
+    """Assign a generation to a job that was made before its object was known; False when another job has it."""
     values = {"job_id": job.id, "media_id": job.media_id, "generation": generation}
     return bool(connection.execute(_ADOPT_GENERATION, values).rowcount)
 
 
 def drop_ended(connection: Connection, job: Job, generation: int) -> None:
-    """Make way for ``job`` as the one of this generation: delete one that has ended."""
+    """Delete another job of this generation that has ended, so that ``job`` can have the generation."""
     connection.execute(_DROP_ENDED, {"media_id": job.media_id, "generation": generation, "job_id": job.id})
 
 
 def forget_file_names(connection: Connection, media_id: UUID) -> None:
-    """Remove object names from the jobs of a photo whose row is gone."""
+    """Remove object names from the jobs of a photo whose row was deleted."""
     connection.execute(_FORGET_FILE_NAMES, {"media_id": media_id})
 
 
@@ -278,7 +281,7 @@ _REPORTED = """
 UPDATE ml_jobs SET reported_at = clock_timestamp() WHERE id = %s AND run = %s AND reported_at IS NULL
     AND status IN ('completed', 'failed')
 """
-# The mark is in the job's result, so that a clustering that is asked for anew is told anew.
+# The mark is in the job's result, which a renewed job loses, so that its next end is notified again.
 _TAKE_FINISHED_RUN = """
 UPDATE ml_jobs SET result = result || '{"told": true}' WHERE status = 'completed' AND NOT result ? 'told' AND id = (
     SELECT id FROM ml_jobs WHERE event_id = %s AND job_type = 'cluster' ORDER BY created_at DESC, id LIMIT 1
@@ -291,35 +294,35 @@ UPDATE ml_jobs SET attempts = attempts - 1 WHERE id = %s AND run = %s AND status
 
 
 def lock(connection: Connection, job_id: UUID) -> Job | None:
-    """The job, its row locked until the transaction ends; None when there is none (any more)."""
+    """Lock the job's row until the transaction ends, and return the job; None when it does not exist."""
     row = connection.execute(_LOCK, (job_id,)).fetchone()
     return Job(**row) if row else None
 
 
 def start(connection: Connection, job: Job) -> None:
-    """Mark the job as being worked on: one more attempt."""
+    """Mark the job as processing, and count one more attempt."""
     connection.execute(_START, (job.id,))
 
 
 def give_back(database: Database, job: Job) -> None:
-    """Uncount an attempt that was started and then found no room: the photo was not tried. Never raises.
+    """Uncount an attempt that was started and then found no free memory, so that no work was done. Never raises.
 
-    The job stays as it is, for another delivery of its message may be at work on it this moment.
+    The job's status stays, since another delivery of its message may be processing it at this moment.
     """
     try:
         with database.transaction() as connection:
             connection.execute(_GIVE_BACK, (job.id, job.run))
     except Retryable:
-        logger().warning("an attempt could not be given back", job_id=str(job.id))
+        logger().warning("an attempt could not be uncounted", job_id=str(job.id))
 
 
 def complete(connection: Connection, job: Job, result: Mapping[str, Any]) -> None:
-    """Mark the job completed with its result, and say so on the bus."""
+    """Mark the job completed with its result, and publish that it finished."""
     _finish(connection, job, "completed", result=result)
 
 
 def fail(connection: Connection, job: Job, code: str, reason: str, result: Mapping[str, Any] | None = None) -> None:
-    """Mark the job failed with a reason, and say so on the bus."""
+    """Mark the job failed with a reason, and publish that it finished."""
     _finish(connection, job, "failed", code=code, reason=reason, result=result)
 
 
@@ -356,21 +359,21 @@ def _finish(
 
 
 def note_error(database: Database, job_id: UUID, error: BaseException) -> None:
-    """Keep why an attempt failed, so that a dead letter can say it. Never raises."""
+    """Record why an attempt failed, so that a later dead letter can report it. Never raises."""
     text = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:_LONGEST_ERROR]  # Postgres has no NUL in text
     try:
         with database.transaction() as connection:
             connection.execute(_NOTE, {"id": job_id, "error": text})
     except Retryable:
-        logger().warning("an attempt's error could not be kept", job_id=str(job_id))
+        logger().warning("an attempt's error could not be recorded", job_id=str(job_id))
 
 
 def note_reported(connection: Connection, job_id: UUID, run: int) -> bool:
-    """Note that callback has heard of this outcome; False when it had before, or the job went on since."""
+    """Record when callback first received this outcome; False when it was recorded before or the run is not current."""
     return connection.execute(_REPORTED, (job_id, run)).rowcount == 1
 
 
 def take_finished_run(connection: Connection, event_id: UUID) -> tuple[UUID, int] | None:
-    """Mark the event's newest clustering as told, if it is completed and was told to nobody; else None."""
+    """Mark the event's newest clustering as notified and return it, if it is completed and was not; else None."""
     row = connection.execute(_TAKE_FINISHED_RUN, (event_id,)).fetchone()
     return (row["id"], row["run"]) if row else None

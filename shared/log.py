@@ -1,6 +1,6 @@
-"""Structured JSON logs, one line an entry, in the fields that Cloud Logging understands.
+"""Structured logs: one JSON object per line, with the fields that Cloud Logging understands.
 
-Entries carry trace, event, media and job ids; never a name, an address or an embedding.
+Entries carry trace, event, media and job ids, but never a name, an address or an embedding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from shared.version import VERSION
 
 _CLOUD_TRACE = re.compile(r"^([0-9a-f]{32})(?:/(\d+))?", re.IGNORECASE)
-# "Failing row contains (...)", "Key (email)=(...) already exists"; the constraint's name comes before it.
+# For example "Failing row contains (...)" or "Key (email)=(...) already exists"; the constraint's name comes before it.
 _POSTGRES_DETAIL = re.compile(r"\nDETAIL:.*", re.DOTALL)
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
@@ -30,20 +30,20 @@ def _as_severity(_logger: object, _method: str, entry: MutableMapping[str, Any])
 
 
 def _without_rows(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take out of an exception's words what Postgres says of the row: its columns hold names and addresses."""
-    for told in entry.get("exception") or ():
-        told["exc_value"] = _POSTGRES_DETAIL.sub("", str(told["exc_value"]))
+    """Remove the details of a row from Postgres's error messages: its columns may hold names and addresses."""
+    for exception in entry.get("exception") or ():
+        exception["exc_value"] = _POSTGRES_DETAIL.sub("", str(exception["exc_value"]))
     return entry
 
 
 def start_logging(function: str, level: str = "INFO") -> None:
-    """Configure the log of a function's process, and write its first entry: which version of Trombi this is."""
+    """Configure the log of a function's process, and write its first entry, which names Trombi's version."""
     configure_logging(function, level)
     logger().info("trombi started", version=VERSION)
 
 
 def configure_logging(function: str, level: str = "INFO") -> None:
-    """Send this process's entries, those of libraries included, to standard error as JSON lines."""
+    """Send this process's log entries, including those of libraries, to standard error as JSON lines."""
 
     def name_the_function(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         entry["function"] = function
@@ -54,7 +54,7 @@ def configure_logging(function: str, level: str = "INFO") -> None:
         name_the_function,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        # Without the frames' local variables: they hold rows, and rows hold faces and addresses.
+        # Without the frames' local variables: they may hold rows with faces and addresses.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         _without_rows,
         _as_severity,
@@ -62,7 +62,7 @@ def configure_logging(function: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared_steps, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        # A line is one write, its end included: the lines of libraries, by a handler of their own, never come into it.
+        # Each line is one write, including its newline, so that lines from other handlers cannot interrupt it.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -89,7 +89,7 @@ def logger() -> structlog.typing.FilteringBoundLogger:
 
 @contextmanager
 def log_context(**ids: object) -> Iterator[None]:
-    """Add ids to every entry within; None values are left out."""
+    """Add ids to every entry written within the block; None values are left out."""
     present = {key: str(value) for key, value in ids.items() if value is not None}
     with structlog.contextvars.bound_contextvars(**present):
         yield

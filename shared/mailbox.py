@@ -1,4 +1,4 @@
-"""E-mail addresses as people write them: what counts as one, and the one form in which they are kept and compared."""
+"""E-mail addresses: validation, and the normal form in which they are stored and compared."""
 
 from __future__ import annotations
 
@@ -9,49 +9,51 @@ from email.headerregistry import Address
 
 import idna
 
-# Without quoted local parts, comments and groups: nobody's address has them, and header injection lives there.
+# Quoted local parts, comments and groups are refused: real addresses do not use them, and they allow header injection.
 _ADDRESS = r"(?P<user>[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]{1,64})@(?P<domain>[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]{1,253})"
 _MAILBOX = re.compile(rf"(?:(?P<name>[^\x00-\x1f\x7f<>]*)<(?=.*>$))?{_ADDRESS}(?(name)>)")
 _LONGEST_LABEL = 63
 _REFUSED = "must be name@example.org or Name <name@example.org>"
 
-# The five below are the ones of trombi_address and trombi_folded_address (sql/migrations/0001_host.sql).
-# What nobody sees (Unicode's Default_Ignorable_Code_Point). A joiner stays between letters of the scripts that write
-# with it (U+0600 to U+1CFF: Arabic, the Indian ones): there it makes another word, and another domain.
-_UNSEEN = re.compile(
+# The five constants below are the same as in trombi_address and trombi_folded_address (sql/migrations/0001_host.sql).
+# Invisible characters (Unicode's Default_Ignorable_Code_Point). A zero width joiner or non-joiner is kept between
+# letters of the scripts that use it (U+0600 to U+1CFF: Arabic, the Indic scripts): there it makes a different word, and
+# a different domain.
+_INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
     "|(?<![\u0600-\u1cff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1cff])"
 )
-_BLANK = " \t\n\v\f\r\x85\u1680\u2028\u2029"
+_WHITESPACE = " \t\n\v\f\r\x85\u1680\u2028\u2029"
 _FULL_STOP = "\u3002"
-# A sigma that ends a word of Greek letters.
-_LAST_SIGMA = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff])\u03c3(?![\u0370-\u03ff\u1f00-\u1fff])")
+# A sigma at the end of a Greek word.
+_FINAL_SIGMA = re.compile("(?<=[\u0370-\u03ff\u1f00-\u1fff])\u03c3(?![\u0370-\u03ff\u1f00-\u1fff])")
 _A_LABEL = re.compile(r"xn--[a-z0-9-]+")
 
 
 def normal_address(text: str) -> str:
-    """Return the form in which addresses are stored and compared, for any text; normalising twice changes nothing.
+    """Return the normal form in which addresses are stored and compared, for any text; the function is idempotent.
 
-    Unicode's compatible composed form (NFKC) in small letters, without what nobody sees and blanks around it; the
-    domain's labels in Unicode instead of punycode, without the root's dot. The local part in small letters, too: no
-    provider of note tells ``Ada@`` from ``ada@``. A dot or a ``+tag`` in it stays: what it means is the provider's
-    business, and differs. A sigma of the local part is the one that its place in the word asks for, since a capital one
-    does not tell; in a domain the two sigmas make two domains. The database's ``trombi_address`` gives the same.
+    The form is Unicode's NFKC in lower case, without invisible characters and surrounding whitespace; the domain's
+    labels are in Unicode instead of punycode, without a final dot. The local part is in lower case too: no common
+    provider distinguishes ``Ada@`` from ``ada@``. Dots and ``+tag`` in the local part are kept, since their meaning
+    differs between providers. In the local part, a Greek sigma at the end of a word is written as a final sigma and
+    any other as a medial one, since their capital letter is the same; in a domain the two are different characters.
+    The database's ``trombi_address`` returns the same form.
     """
     folded = _folded(text)
     local, at, domain = folded.rpartition("@")
     if not at:
         return folded
-    local = _LAST_SIGMA.sub("\u03c2", local.replace("\u03c2", "\u03c3"))
+    local = _FINAL_SIGMA.sub("\u03c2", local.replace("\u03c2", "\u03c3"))
     return f"{local}@{'.'.join(_unicode_label(label) for label in domain.removesuffix('.').split('.'))}"
 
 
 def _folded(text: str) -> str:
-    seen = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).replace(_FULL_STOP, ".")
-    # Letter by letter, so that no letter depends on its neighbours as the Greek sigma does.
-    small = "".join(letter.lower() for letter in seen)
-    return unicodedata.normalize("NFKC", small).strip(_BLANK)
+    visible = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace(_FULL_STOP, ".")
+    # Character by character: str.lower() of a whole text makes a sigma depend on the letters around it.
+    lowered = "".join(character.lower() for character in visible)
+    return unicodedata.normalize("NFKC", lowered).strip(_WHITESPACE)
 
 
 def _unicode_label(label: str) -> str:
@@ -67,10 +69,10 @@ def _unicode_label(label: str) -> str:
 
 
 def address_of(text: str) -> str:
-    """Validate and normalise an address that somebody entered: done once, where it comes in.
+    """Validate and normalise an address that somebody entered; called once, where the address comes in.
 
     Raises:
-        ValueError: no address, or more than one, or one with a name.
+        ValueError: the text is no address, more than one, or an address with a display name.
     """
     address = normal_address(text)
     if "<" in address or not is_mailbox(address):
@@ -79,10 +81,10 @@ def address_of(text: str) -> str:
 
 
 def parse_mailbox(text: str) -> Address:
-    """``Name <name@example.org>`` or the bare address; an international domain in its ASCII form.
+    """Parse ``Name <name@example.org>`` or a bare address; the result has the domain in its ASCII form.
 
     Raises:
-        ValueError: no address, or more than one, or one with a control character.
+        ValueError: the text is no address, more than one, or contains a control character.
     """
     found = _MAILBOX.fullmatch(text.strip())
     if found is None:
@@ -95,7 +97,7 @@ def parse_mailbox(text: str) -> Address:
 
 
 def is_mailbox(text: str) -> bool:
-    """Whether `parse_mailbox` takes it."""
+    """Return whether `parse_mailbox` accepts the text."""
     try:
         parse_mailbox(text)
     except ValueError:
@@ -104,13 +106,13 @@ def is_mailbox(text: str) -> bool:
 
 
 def _ascii_domain(domain: str) -> str:
-    """By IDNA 2008 as browsers map it (UTS 46): ``straße.de`` is not ``strasse.de``.
+    """Encode a domain by IDNA 2008 with the mapping that browsers use (UTS 46): ``straße.de`` is not ``strasse.de``.
 
     Raises:
         ValueError: a label is empty, too long, or not allowed.
     """
     if domain.isascii():
-        # As it is: a name that the local network knows may have an underscore, which IDNA does not.
+        # Not encoded: a host name of the local network may contain an underscore, which IDNA refuses.
         labels = domain.removesuffix(".").split(".")
         if any(not 0 < len(label) <= _LONGEST_LABEL for label in labels):
             raise ValueError(_REFUSED)

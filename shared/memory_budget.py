@@ -1,7 +1,7 @@
-"""How much memory the photos that are decoded side by side may take together.
+"""Limit the memory that photos decoded concurrently use together.
 
-A photo of ordinary size takes a tenth of what one of the largest takes: so they go through side by side, and the
-largest go alone.
+A photo of ordinary size needs a tenth of the memory of the largest accepted photo: several of them are decoded
+concurrently, and the largest photos one at a time.
 """
 
 from __future__ import annotations
@@ -15,46 +15,51 @@ from shared.errors import Busy
 
 
 class MemoryBudget:
-    """Bounds memory, in bytes, and how many photos share it."""
+    """Limits the memory, in bytes, and the number of photos that share it."""
 
     def __init__(self, size: int, photos: int, patience: float) -> None:
-        """Let at most `photos` in at a time, together with no more than `size`; wait at most `patience` seconds."""
-        self._all = size
+        """Admit at most `photos` at a time, with `size` bytes together; a photo waits at most `patience` seconds."""
+        self._total = size
         self._free = size
-        self._photos = photos
+        self._free_slots = photos
         self._patience = patience
-        self._room = Condition()
-        # Whoever waits for room holds the door, so that small photos do not pass a large one for ever.
-        self._door = Lock()
+        self._changed = Condition()
+        # Held by the photo that waits first, so that small photos cannot overtake a large one for ever.
+        self._turn = Lock()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Hold room for a photo that takes so many bytes, once there is room; one larger than all of it takes all.
+        """Reserve ``size`` bytes for a photo within the block, waiting for them if necessary.
+
+        A photo larger than the whole budget reserves all of it.
 
         Raises:
-            Busy: there was no room within the patience.
+            Busy: the memory did not become free in time.
         """
-        # What is refused by its header takes next to nothing.
-        needed = max(1, min(size, self._all))
+        # A photo that is refused because of its header needs almost no memory.
+        needed = max(1, min(size, self._total))
         self._enter(needed)
         try:
             yield
         finally:
-            with self._room:
+            with self._changed:
                 self._free += needed
-                self._photos += 1
-                self._room.notify_all()
+                self._free_slots += 1
+                self._changed.notify_all()
 
     def _enter(self, needed: int) -> None:
         until = time.monotonic() + self._patience
-        message = f"there was no room to look at the photo within {self._patience:g} s: try again later"
-        if not self._door.acquire(timeout=self._patience):
+        message = f"no memory became free to process the photo within {self._patience:g} s: try again later"
+        if not self._turn.acquire(timeout=self._patience):
             raise Busy(message)
         try:
-            with self._room:
-                if not self._room.wait_for(lambda: self._photos > 0 and self._free >= needed, until - time.monotonic()):
+            with self._changed:
+                fits = self._changed.wait_for(
+                    lambda: self._free_slots > 0 and self._free >= needed, until - time.monotonic()
+                )
+                if not fits:
                     raise Busy(message)
                 self._free -= needed
-                self._photos -= 1
+                self._free_slots -= 1
         finally:
-            self._door.release()
+            self._turn.release()

@@ -1,7 +1,7 @@
-"""The transactional outbox: what is to happen outside the database commits with the rows that ask for it.
+"""The transactional outbox: messages and deletions of objects commit together with the rows that cause them.
 
-Drained right after the commit, and by the tick where that failed. An entry is deleted only after it was
-done, so a crash in between does it twice: receivers are idempotent.
+It is drained right after the commit, and by the tick when that failed. An entry is deleted only after it was carried
+out, so that a crash in between repeats it: receivers are idempotent.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from shared.log import logger
 from shared.publish import Publisher
 from shared.storage import ObjectStore
 
-# Failures after which a drain leaves the rest to the next one.
+# After this many failures a drain leaves the rest to the next one.
 _MOST_FAILURES = 5
 
-# By their number: entries are published in the order of their ids.
+# Inserted in order, since entries are published in the order of their ids.
 _ADD_MESSAGES = """
 INSERT INTO outbox (kind, topic, data, attributes)
 SELECT 'publish', topic, data, attributes
@@ -33,9 +33,9 @@ _ADD_DELETION = """
 INSERT INTO outbox (kind, bucket, object_prefix, due_at) VALUES ('delete_objects', %s, %s, clock_timestamp() + %s)
 """
 _TAKE_BACK = "DELETE FROM outbox WHERE kind = 'delete_objects' AND bucket = %s AND object_prefix = ANY(%s)"
-# SKIP LOCKED: two drains at once share the work instead of waiting for each other. What failed most comes last,
-# so that no number of entries that always fail keeps the others from their turn.
-# Chosen first and looked at then: of thousands that wait, only one's thumbnail is asked about.
+# SKIP LOCKED: two concurrent drains share the work instead of waiting for each other. Entries that failed most often
+# come last, so that entries that always fail do not block the others.
+# The entry is chosen in a subquery, so that is_in_use is computed for one entry and not for thousands.
 _NEXT = """
 SELECT id, kind, topic, data, attributes, bucket, object_prefix,
     EXISTS (SELECT FROM faces WHERE thumbnail_object = object_prefix) AS is_in_use
@@ -46,7 +46,7 @@ FROM outbox WHERE id = (
     ORDER BY attempts, id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 """
-# Not SKIP LOCKED: a deletion that is under way is waited for.
+# Without SKIP LOCKED: this waits for deletions in progress.
 _DELETIONS_OF = """
 SELECT id, object_prefix, EXISTS (SELECT FROM faces WHERE thumbnail_object = object_prefix) AS is_in_use
 FROM outbox
@@ -55,7 +55,7 @@ WHERE kind = 'delete_objects' AND coalesce(bucket, %(derived)s) = %(bucket)s AND
 ORDER BY id FOR UPDATE OF outbox
 """
 _DONE = "DELETE FROM outbox WHERE id = %s RETURNING receipt_id"
-# Where two drains do the last two at once, each still sees the other's: the tick then completes the receipt.
+# When two drains finish the last two entries at once, each still sees the other's; the tick then completes the receipt.
 _COMPLETE_RECEIPT = """
 UPDATE purge_receipts SET completed_at = clock_timestamp()
 WHERE id = %(receipt)s AND completed_at IS NULL AND NOT EXISTS (SELECT FROM outbox WHERE receipt_id = %(receipt)s)
@@ -64,12 +64,12 @@ _FAILED = "UPDATE outbox SET attempts = attempts + 1, last_error = %s WHERE id =
 
 
 def add_message(connection: Connection, message: Message) -> None:
-    """Publish ``message`` once the transaction has committed."""
+    """Add a message to publish once the transaction has committed."""
     add_messages(connection, [message])
 
 
 def add_messages(connection: Connection, messages: Sequence[Message]) -> None:
-    """Publish ``messages`` once the transaction has committed, in this order; one statement for all of them."""
+    """Add messages to publish, in this order, once the transaction has committed; runs one statement."""
     if messages:
         connection.execute(
             _ADD_MESSAGES,
@@ -82,23 +82,23 @@ def add_messages(connection: Connection, messages: Sequence[Message]) -> None:
 
 
 def add_deletion(connection: Connection, bucket: str, prefix: str, *, after: timedelta = timedelta(0)) -> None:
-    """Delete every object of ``bucket`` under ``prefix``, ``after`` the transaction has committed.
+    """Add the deletion of all objects under ``prefix``, due ``after`` that much time.
 
-    A prefix that is the name of a face's thumbnail is spared as long as that face is there.
+    Nothing is deleted while the prefix is the name of an existing face's thumbnail.
     """
     connection.execute(_ADD_DELETION, (bucket, prefix, after))
 
 
 def take_back_deletions(connection: Connection, bucket: str, prefixes: Sequence[str]) -> None:
-    """Forget the deletions of just these prefixes that are not done yet."""
+    """Remove the deletions of exactly these prefixes that were not carried out yet."""
     connection.execute(_TAKE_BACK, (bucket, list(prefixes)))
 
 
 class Outbox:
-    """Does what the entries ask for.
+    """Carries out the outbox's entries.
 
-    Without ``store`` (a function that may not touch buckets) deletions are left to one that may. A deletion that
-    names no bucket is one in ``derived_bucket``: the database's own functions, which ask for it, know no buckets.
+    Without ``store`` (in a function without access to buckets), deletions are left to functions that have access. A
+    deletion without a bucket is one in ``derived_bucket``: it was added by a database function, which knows no buckets.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Outbox:
         derived_bucket: str | None = None,
     ) -> None:
         if (store is None) != (derived_bucket is None):
-            message = "who deletes objects also names the derived bucket"
+            message = "store and derived_bucket must be given together"
             raise ValueError(message)
         self._database = database
         self._publisher = publisher
@@ -117,22 +117,22 @@ class Outbox:
         self._derived_bucket = derived_bucket
 
     def drain_quietly(self) -> None:
-        """Drain what nobody failed at yet. Never raises: the work is committed, the tick does the rest."""
+        """Carry out the entries that have not failed yet. Never raises: the tick carries out the rest."""
         try:
             self.drain(most_attempts=0)
         except Retryable as error:
             logger().warning("the outbox waits for the next tick", reason=str(error))
-        except Exception:  # noqa: BLE001 - what is committed must not be answered as an error
+        except Exception:  # noqa: BLE001 - the caller's work is committed and must not be answered as an error
             logger().exception("the outbox waits for the next tick")
 
     def drain(self, *, most_attempts: int = 2**31 - 1, limit: int = 1000) -> int:
-        """Do up to ``limit`` entries that failed at most ``most_attempts`` times; returns how many were done.
+        """Carry out up to ``limit`` entries that failed at most ``most_attempts`` times; return how many succeeded.
 
-        An entry that fails stays, with its error, and does not hold up the others. After a few failures the rest
-        waits for the next drain: the bus is likely away, and every attempt takes its time-out.
+        An entry that fails stays, with its error, and does not block the others. After a few failures the rest waits
+        for the next drain: the bus is probably unavailable, and every attempt would wait for its time-out.
 
         Raises:
-            Retryable: the database is away.
+            Retryable: the database is unavailable.
         """
         done = 0
         failed: list[int] = []
@@ -156,7 +156,7 @@ class Outbox:
         return done
 
     def _do(self, entry: DictRow) -> str | None:
-        """Do one entry; returns why it failed, or None."""
+        """Carry out one entry; return why it failed, or None."""
         try:
             if entry["kind"] == "publish":
                 self._publisher.publish(entry["topic"], encode(entry["data"]), entry["attributes"])
@@ -165,18 +165,18 @@ class Outbox:
         except Retryable as error:
             logger().warning("an outbox entry failed", outbox_id=entry["id"], reason=str(error))
             return str(error)
-        except Exception as error:  # noqa: BLE001 - loud, and tried again, without holding up the others
+        except Exception as error:  # noqa: BLE001 - logged and tried again, without blocking the others
             logger().exception("an outbox entry failed unexpectedly", outbox_id=entry["id"])
             return f"unexpected {type(error).__name__}"
         return None
 
     def finish_deletions(self, bucket: str, prefix: str) -> None:
-        """Do the due deletions that would touch objects under ``prefix``, and wait for those that others are doing.
+        """Carry out the due deletions that affect objects under ``prefix``, and wait for those in progress.
 
-        Whoever writes such objects calls this first: a deletion of what was there before would take them too.
+        Call this before writing such objects: a pending deletion of earlier objects would delete them too.
 
         Raises:
-            Retryable: the database or the bucket is away.
+            Retryable: the database or the bucket is unavailable.
         """
         if self._store is None:
             return
@@ -189,7 +189,7 @@ class Outbox:
 
 
 def _done(connection: Connection, entry_id: int) -> None:
-    """Forget an entry, and complete the receipt of which it was the last deletion."""
+    """Delete an entry, and complete its purge receipt if it was the receipt's last deletion."""
     row = connection.execute(_DONE, (entry_id,)).fetchone()
     if row is not None and row["receipt_id"] is not None:
         connection.execute(_COMPLETE_RECEIPT, {"receipt": row["receipt_id"]})

@@ -1,4 +1,4 @@
-"""Which photos are read: the same for detect, which looks at them, and for admin, which shows them."""
+"""The limits on photos, which are the same for detect and for admin."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shared.settings import Settings
 
 
 class PhotoSettings(Settings):
-    """Each field is the environment variable of the same name in capitals; they have to be the same for both."""
+    """Each field is the environment variable of the same name in capitals; both functions need the same values."""
 
     max_photo_bytes: Annotated[int, Field(ge=1, description="of the file")] = 100 * 2**20
-    # A baseline JPEG takes little memory, whatever its size; more pixels than phones write take only time.
+    # A limit of time rather than memory: a baseline JPEG of any size needs little memory.
     max_photo_pixels: Annotated[int, Field(ge=1)] = DecodeLimits.max_pixels
-    # What decoding one photo may take, and all that are decoded at a time together. The process needs as much more for
-    # itself and the files: docs/formats.md says how many pixels of which format this is.
+    # The memory for decoding one photo, and for all photos decoded concurrently. The process needs about as much again
+    # for itself and the files. docs/formats.md says how many pixels of each format this allows.
     max_photo_memory: Annotated[int, Field(ge=2**26, description="bytes")] = DecodeLimits.max_bytes
 
     def decode_limits(self) -> DecodeLimits:

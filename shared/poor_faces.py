@@ -1,4 +1,7 @@
-"""Which faces are too poor to found a person, and why: cluster's gate, told by admin in the tray of faces of nobody."""
+"""Which faces are too poor to found a person, and why.
+
+Cluster excludes such faces from founding persons; admin shows the reason in the list of faces without a person.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Literal
 from shared.calibration import ClusterConstants
 
 MIN_SIZE_PX = 20.0
-"""The shorter side of the box in pixels of the photo."""
+"""The shorter side of the box, in pixels of the photo."""
 MAX_YAW = 75.0
-"""Degrees sideways. Five landmarks tell no more than about 70, so that this keeps out what they make no sense of."""
+"""Degrees sideways. Five landmarks measure up to about 70 degrees: larger values mean that they are not plausible."""
 MAX_PITCH = 60.0
 """Degrees up or down."""
 
@@ -25,10 +28,10 @@ def why_poor(
     pitch: float | None,
     size_px: float,
 ) -> Poor | None:
-    """Say why a face is too poor to found a person; None when it is not. A value that was not measured passes.
+    """Return why a face is too poor to found a person; None when it is not. A value that was not measured passes.
 
-    ``quality`` is the detector's confidence in [0, 1], ``sharpness`` detect's measure, angles in degrees; the limits of
-    quality and sharpness are the pack's ``constants``.
+    ``quality`` is the detector's confidence in [0, 1], ``sharpness`` is detect's measure (the variance of the
+    Laplacian), and angles are in degrees; the limits of quality and sharpness are the pack's ``constants``.
     """
     if size_px < MIN_SIZE_PX:
         return "too_small"

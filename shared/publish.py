@@ -1,4 +1,4 @@
-"""Publishing to Pub/Sub."""
+"""Publish messages to Pub/Sub."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PUBLISH_TIMEOUT_SECONDS = 20.0
 
 
 class Publisher(Protocol):
-    """Gives messages to the bus."""
+    """Publishes messages to the bus."""
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        """Publish, and return once the bus holds the message.
+        """Publish a message, and return once the bus has stored it.
 
         Raises:
-            Retryable: the bus did not take it.
+            Retryable: the bus did not accept the message.
         """
         ...
 
@@ -34,7 +34,7 @@ class PubSubPublisher:
 
     @cached_property
     def _client(self) -> pubsub_v1.PublisherClient:
-        # A message is waited for, so that holding it back for a batch only costs time.
+        # Each publish waits for its result, so delaying messages to build batches would only add latency.
         return pubsub_v1.PublisherClient(batch_settings=pubsub_v1.types.BatchSettings(max_messages=1, max_latency=0))
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
@@ -43,5 +43,5 @@ class PubSubPublisher:
         try:
             self._client.publish(path, data, **attributes).result(timeout=_PUBLISH_TIMEOUT_SECONDS)
         except (GoogleAPIError, TimeoutError) as error:
-            message = f"topic {topic} did not take the message ({type(error).__name__})"
+            message = f"topic {topic} did not accept the message ({type(error).__name__})"
             raise Retryable(message) from error

@@ -1,7 +1,7 @@
-"""The push entry: one HTTP request of the bus becomes a `Delivery`, and an outcome becomes a status.
+"""The push entry point: parse an HTTP request of the bus into a `Delivery`, and map the outcome to an HTTP status.
 
-The same function accepts a Pub/Sub push envelope (emulator, Cloud Run push subscription) and an Eventarc
-CloudEvent, binary or structured, that carries a Pub/Sub message or a Cloud Storage object.
+It accepts Pub/Sub push envelopes (emulator, Cloud Run push subscriptions) and Eventarc CloudEvents, binary or
+structured, that carry a Pub/Sub message or a Cloud Storage object.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ STORAGE_EVENTS = {
     "google.cloud.storage.object.v1.finalized": "OBJECT_FINALIZE",
     "google.cloud.storage.object.v1.deleted": "OBJECT_DELETE",
 }
-MAX_BODY_BYTES = 16 * 2**20  # Pub/Sub's largest message is 10 MB, a third more in base64
+MAX_BODY_BYTES = 16 * 2**20  # Pub/Sub's largest message is 10 MB, which base64 makes a third larger
 
 
 @dataclass(frozen=True)
 class Delivery:
     """One delivery of one message.
 
-    ``delivery_attempt`` counts from 1 where the subscription has a dead-letter topic, else it is None.
+    ``delivery_attempt`` counts from 1 when the subscription has a dead-letter topic; otherwise it is None.
     """
 
     message_id: str
@@ -47,16 +47,16 @@ Handler = Callable[[Delivery], None]
 
 
 def parse_delivery(request: flask.Request) -> Delivery:
-    """Read the message out of a push request.
+    """Parse the message in a push request.
 
     Raises:
-        Malformed: neither a Pub/Sub envelope nor a CloudEvent of a known type; says what is missing.
+        Malformed: the request is neither a Pub/Sub envelope nor a CloudEvent of a known type; says what is missing.
     """
     request.max_content_length = MAX_BODY_BYTES
     try:
         body = request.get_data(cache=True)
     except RequestEntityTooLarge:
-        message = f"the request's body has more than {MAX_BODY_BYTES // 2**20} MiB: no message is as large"
+        message = f"the request's body has more than {MAX_BODY_BYTES // 2**20} MiB, which no message can have"
         raise Malformed(message) from None
     except ClientDisconnected:
         raise Malformed("the request ended before its body did") from None
@@ -128,9 +128,10 @@ def _from_storage_object(event_id: str, event_type: str, resource: Mapping[str, 
 
 
 def handle_push(request: flask.Request, handler: Handler, project: str) -> flask.Response:
-    """Parse, call ``handler`` and map its outcome: 204 done or refused, 400 malformed, 429 busy, 503 retry, 500 bug.
+    """Parse the request, call ``handler``, and map the outcome to a status.
 
-    The text of a 4xx or 5xx answer says what was wrong.
+    204 means done or permanently refused, 400 malformed, 429 busy, 503 retryable, 500 an unexpected error. The text of
+    a 4xx or 5xx answer says what was wrong.
     """
     with log_context(trace=trace_of(dict(request.headers), project)):
         message_id = None
@@ -143,17 +144,17 @@ def handle_push(request: flask.Request, handler: Handler, project: str) -> flask
             logger().error("malformed message", message_id=message_id, reason=str(error))
             return _answer(400, str(error))
         except Permanent as refusal:
-            # A handler that could record the refusal has done so and returned; this one had nowhere to.
+            # Handlers record refusals with the job and return. This one found no job to record it with.
             logger().error("message refused", message_id=message_id, code=refusal.code, reason=refusal.reason)
             return _answer(204)
         except Busy as error:
-            # Under load there are many of these, and none is a sign of trouble.
+            # Expected under load, and therefore not a warning.
             logger().info("busy: will be tried again", message_id=message_id, reason=str(error))
             return _answer(429, str(error))
         except Retryable as error:
             logger().warning("will be tried again", message_id=message_id, reason=str(error))
             return _answer(503, str(error))
-        except Exception as error:  # noqa: BLE001 - the entry's last line of defence: loud, and tried again
+        except Exception as error:  # noqa: BLE001 - an unexpected error is logged, answered 500, and retried
             logger().exception("unexpected error", message_id=message_id)
             return _answer(500, f"unexpected {type(error).__name__}; the log has its traceback")
         return _answer(204)

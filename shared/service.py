@@ -1,4 +1,4 @@
-"""A function as HTTP sees it: push routes by path, and a readiness probe."""
+"""The HTTP side of a function: push routes by path, and a readiness probe."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Endpoint = Callable[[flask.Request], flask.Response]
 
 
 def made_once(make: Callable[[], Made]) -> Callable[[], Made]:
-    """Call ``make`` on first use and keep what it made; first uses at the same time make one.
+    """Call ``make`` on the first use and keep its result; concurrent first uses call it once.
 
-    What it raises is not kept: the next use tries again.
+    An exception is not kept: the next use tries again.
     """
     lock = Lock()
     cached = cache(make)
@@ -41,10 +41,10 @@ def made_once(make: Callable[[], Made]) -> Callable[[], Made]:
 
 
 def check_at_start(module: str, function: str, check: Callable[[], object]) -> None:
-    """End the process with one line on standard error where the function that is to be served has wrong settings.
+    """End the process with one line on standard error when the settings of the function to be served are wrong.
 
     Called at the end of a function's ``main.py`` with its ``__name__``. ``check`` reads the settings and opens
-    nothing; what it returns is dropped, since a worker forks after this and reads them again.
+    no connection; its result is dropped, since workers fork after this and read the settings again.
 
     Raises:
         SystemExit: with :data:`BAD_SETTINGS_STATUS`, after the line that names the settings and what to do.
@@ -61,10 +61,10 @@ def check_at_start(module: str, function: str, check: Callable[[], object]) -> N
 class Service:
     """Answers the requests of one function.
 
-    ``GET /healthz`` answers 200 once the service exists, which is when its model is loaded and its settings
-    are right: start-up probes call it. It opens no connection.
+    ``GET /healthz``, for start-up probes, answers 200 once the service exists: its settings are valid and its model is
+    loaded. It opens no connection.
 
-    ``endpoints`` answer whole requests by path: what is no message of the bus.
+    ``endpoints``, by path, answer requests that are not messages of the bus.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Service:
         self._endpoints = dict(endpoints or {})
 
     def answer(self, request: flask.Request) -> flask.Response:
-        """Answer one request: a push to a known path, or the probe."""
+        """Answer one request: a push to a known path, an endpoint, or the probe."""
         if request.path == READY_PATH and request.method == "GET":
             return flask.Response("ready\n", mimetype="text/plain")
         endpoint = self._endpoints.get(request.path)

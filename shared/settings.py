@@ -1,4 +1,4 @@
-"""Settings read once from the environment, frozen, with errors that name the variable."""
+"""Settings: read once from the environment, immutable, with errors that name the variable."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _calibration(value: object) -> object:
 
 
 FaceCalibration = Annotated[Calibration | None, NoDecode, BeforeValidator(_calibration)]
-"""Constants of model packs, as JSON (:mod:`shared.calibration`); empty for those that are built in."""
+"""Constants of model packs, as JSON (:mod:`shared.calibration`); empty for the built-in ones."""
 
 BucketName = Annotated[str, Field(min_length=3, max_length=222)]
 
 
 class Settings(BaseSettings):
-    """What every function needs. Each field is the environment variable of the same name in capitals."""
+    """Settings of every function. Each field is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
@@ -35,16 +35,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read the environment.
+        """Read the settings from the environment.
 
         Raises:
-            SettingsError: naming each variable that is missing or wrong, and why.
+            SettingsError: a variable is missing or wrong; the text names each of them and says why.
         """
         try:
             return cls()
         except ValidationError as error:
             problems = [
-                # Of a check of our own, pydantic says that it is one before its words.
+                # pydantic puts "Value error, " before the messages of our own validators.
                 f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_url=False, include_input=False)
             ]

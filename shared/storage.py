@@ -1,4 +1,4 @@
-"""Objects in buckets."""
+"""Read, write, list and delete objects in buckets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from google.cloud.storage.exceptions import DataCorruption
 from shared.errors import Permanent, Retryable, TrombiError
 
 _TIMEOUT_SECONDS = 60.0
-# DataCorruption: what came is not what is stored, so that another try may well bring it.
-_AWAY = (GoogleAPIError, TransportError, requests.exceptions.RequestException, ConnectionError, DataCorruption)
+# DataCorruption means that the download differs from the stored object, so that another download may succeed.
+_UNAVAILABLE = (GoogleAPIError, TransportError, requests.exceptions.RequestException, ConnectionError, DataCorruption)
 
 
 class _TooLargeError(Exception):
-    """More than was allowed."""
+    """The object has more bytes than the reader accepts."""
 
 
-class _Bounded(io.BytesIO):
-    """Takes at most ``most`` bytes; more raise `_TooLargeError`."""
+class _BoundedBuffer(io.BytesIO):
+    """Holds at most ``most`` bytes; writing more raises `_TooLargeError`."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -41,12 +41,12 @@ class _Bounded(io.BytesIO):
 
 
 class ObjectMissing(TrombiError):
-    """There is no such object, or no longer at that generation."""
+    """The object does not exist, or no longer at that generation."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as a listing tells of it; ``size`` in bytes."""
+    """An object in a listing; ``size`` is in bytes."""
 
     name: str
     generation: int
@@ -55,7 +55,7 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """The buckets, as the functions use them. Every method raises Retryable when the store is away."""
+    """The operations on buckets that the functions use. Each raises Retryable when the store is unavailable."""
 
     def generation(self, bucket: str, name: str) -> int:
         """Return the current generation of the object.
@@ -70,7 +70,7 @@ class ObjectStore(Protocol):
 
         Raises:
             ObjectMissing: no such object at that generation.
-            Permanent: ``too_large``, when it has more than ``max_bytes``.
+            Permanent: ``too_large``, when the object has more than ``max_bytes``.
         """
         ...
 
@@ -83,7 +83,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete_prefix(self, bucket: str, prefix: str) -> int:
-        """Delete every object whose name starts with ``prefix``; returns how many. None is fine."""
+        """Delete every object whose name starts with ``prefix``; return how many there were, which may be 0."""
         ...
 
 
@@ -101,7 +101,7 @@ class CloudStorage:
         """See `ObjectStore`."""
         try:
             blob = self._client.bucket(bucket).get_blob(name, timeout=_TIMEOUT_SECONDS)
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise _retryable(error) from error
         if blob is None or blob.generation is None:
             message = "there is no such object"
@@ -109,16 +109,17 @@ class CloudStorage:
         return int(blob.generation)
 
     def read(self, bucket: str, name: str, generation: int, *, max_bytes: int) -> bytes:
-        """See `ObjectStore`. What differs from the object's stored checksum is not returned but Retryable.
+        """See `ObjectStore`. A download whose checksum differs from the stored one raises Retryable.
 
-        Asked for whole and broken off when it is too large: Cloud Storage tells no checksum with a range of bytes.
+        The whole object is requested, and the download is aborted when it is too large: Cloud Storage sends no checksum
+        with a range of bytes.
         """
         blob = self._client.bucket(bucket).blob(name, generation=generation)
-        content = _Bounded(max_bytes)
+        content = _BoundedBuffer(max_bytes)
         try:
             blob.download_to_file(content, timeout=_TIMEOUT_SECONDS)
             if blob.crc32c is None:
-                # The answer that ended a download, once it was broken off and taken up again, is for a range.
+                # The last response of a download that was interrupted and resumed is for a range: it has no checksum.
                 blob.reload(timeout=_TIMEOUT_SECONDS)
         except _TooLargeError:
             code, reason = "too_large", f"the file has more than {max_bytes // 2**20} MiB; upload a smaller one"
@@ -126,13 +127,13 @@ class CloudStorage:
         except NotFound:
             message = f"there is no such object at generation {generation}"
             raise ObjectMissing(message) from None
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise _retryable(error) from error
         data = content.getvalue()
-        # The library checks a download that came in one piece only. What is stored compressed comes here expanded, and
-        # its checksum is not this one; gzip has one of its own.
+        # The library checks downloads that came in one response only. An object that is stored with gzip encoding is
+        # decompressed on the way, so the stored checksum does not apply to it; gzip has its own.
         if blob.content_encoding is None and blob.crc32c not in (None, crc32c(data)):
-            message = "the object came damaged: its checksum is not the stored one"
+            message = "the object was damaged in transfer: its checksum differs from the stored one"
             raise Retryable(message)
         return data
 
@@ -146,7 +147,7 @@ class CloudStorage:
             ]
         except NotFound:
             return []
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise _retryable(error) from error
 
     def write(self, bucket: str, name: str, data: bytes, *, content_type: str) -> None:
@@ -155,7 +156,7 @@ class CloudStorage:
         blob.cache_control = "private, no-store"
         try:
             blob.upload_from_string(data, content_type=content_type, timeout=_TIMEOUT_SECONDS)
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise _retryable(error) from error
 
     def delete_prefix(self, bucket: str, prefix: str) -> int:
@@ -166,11 +167,11 @@ class CloudStorage:
                 try:
                     blob.delete(timeout=_TIMEOUT_SECONDS)
                 except NotFound:
-                    continue  # somebody else deleted it meanwhile
+                    continue  # another process deleted it in the meantime
                 deleted += 1
         except NotFound:
             return 0
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise _retryable(error) from error
         return deleted
 
@@ -182,4 +183,4 @@ def crc32c(data: bytes) -> str:
 
 
 def _retryable(error: Exception) -> Retryable:
-    return Retryable(f"the bucket is away or busy ({type(error).__name__})")
+    return Retryable(f"the bucket is unavailable or busy ({type(error).__name__})")

@@ -44,7 +44,7 @@ class RecordingPublisher:
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
         """See `shared.publish.Publisher`."""
         if self.away or topic not in self.topics:
-            raise Retryable(f"topic {topic} did not take the message")
+            raise Retryable(f"topic {topic} did not accept the message")
         message = Published(topic, bytes(data), dict(attributes))
         self.before(message)
         self.messages.append(message)
@@ -160,4 +160,4 @@ class MemoryObjects:
 
     def _answer(self) -> None:
         if self.away:
-            raise Retryable("the bucket is away or busy")
+            raise Retryable("the bucket is unavailable or busy")

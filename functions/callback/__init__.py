@@ -1,1 +1,1 @@
-"""Callback: results, ticks, dead letters, notifications."""
+"""Callback: act on job results, ticks, dead letters and notifications."""

@@ -1,7 +1,7 @@
-"""What the bus gave up on: kept whole for replay, and told as a failed job with its error.
+"""Handle dead letters: keep each message whole for replay, and fail its job with the error.
 
-Work that nobody has tried is no failure: under load alone a message may be refused as often as the bus delivers it.
-Its job waits, and the sweep gives it to the bus again.
+A job that was never attempted has not failed: under load, every delivery of its message may have been refused. Such a
+job waits, and the sweep publishes its message again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from shared.outbox import Outbox
 from shared.push import Delivery
 
 _ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"
-# So long untried work is given to the bus again and again: longer than any backlog a size is meant for. A message that
-# ends its function before the job is begun does not go round for ever.
+# How long the message of a job that was never attempted is published again: longer than the backlog of any supported
+# size takes. The limit ends the circle of a message that crashes its function before the job begins.
 _PATIENCE = timedelta(days=1)
 
 
@@ -43,20 +43,20 @@ class DeadLetters:
 
     @again_on_conflict
     def received(self, topic: str, delivery: Delivery) -> None:
-        """Keep the letter and fail the job it belongs to, or one of its own where none is open.
+        """Keep the message, and fail its job; where it has no open job, record a failed one.
 
-        A job that nobody has tried waits for the sweep instead, and of one that is completed nothing is to be told.
+        A job that was never attempted waits for the sweep instead; a completed job stays completed.
 
         Raises:
             Malformed: no such topic.
-            Retryable: the database is away.
+            Retryable: the database is unavailable.
         """
         content, problem = _read(topic, delivery)
         attempts = _count(delivery.attributes.get(_ATTEMPTS, ""))
         tried = "given up by the bus" if attempts is None else f"given up after {attempts} deliveries"
         message_id = _storable(delivery.message_id)
         with self._database.transaction() as connection:
-            letter_id = store.keep_letter(
+            dead_letter_id = store.keep_dead_letter(
                 connection,
                 topic=topic,
                 message_id=message_id,
@@ -65,27 +65,27 @@ class DeadLetters:
                 attempts=attempts,
                 error=tried,
             )
-            if letter_id is None:
-                logger().info("a dead letter that is kept already", topic=topic)
+            if dead_letter_id is None:
+                logger().info("this dead letter was kept before", topic=topic)
                 return
             job = _job(connection, content)
             settled = _settle(connection, job) if job is not None else None
             if job is not None and settled is not None:
-                # Kept, so that the same letter is known when it comes once more; settled, so that nobody replays it.
-                store.explain_letter(connection, letter_id, f"{tried}; {settled}", job.id, settled=True)
-                logger().warning("a dead letter of no failure", topic=topic, job_id=str(job.id), outcome=settled)
+                # Kept, so that another delivery of it is recognised; marked as settled, so that nobody replays it.
+                store.explain_dead_letter(connection, dead_letter_id, f"{tried}; {settled}", job.id, settled=True)
+                logger().warning("a dead letter without a failure", topic=topic, job_id=str(job.id), outcome=settled)
                 return
             if job is not None and not _is_open(job):
                 job = None
-            problem = problem or (job and store.job_error(connection, job)) or "no attempt left an error"
-            error_text = _storable(f"{tried}; the last problem: {problem}")
+            problem = problem or (job and store.job_error(connection, job)) or "no attempt recorded an error"
+            error_text = _storable(f"{tried}; the last error: {problem}")
             if job is not None:
                 job_ledger.fail(connection, job, "dead_letter", error_text)
                 job_id = job.id
             else:
                 job_type: JobType = "cluster" if topic == ClusterRequested.topic else "detect"
-                job_id = store.record_unplaced_letter(connection, topic, message_id, error_text, job_type)
-            store.explain_letter(connection, letter_id, error_text, job_id)
+                job_id = store.record_job_of_dead_letter(connection, topic, message_id, error_text, job_type)
+            store.explain_dead_letter(connection, dead_letter_id, error_text, job_id)
             if isinstance(content, InvitationMade):
                 store.note_mail_problem(connection, content.invitation_id, "given_up")
         logger().error("dead letter", topic=topic, job_id=str(job_id), deliveries=attempts)
@@ -93,7 +93,7 @@ class DeadLetters:
 
 
 def _read(topic: str, delivery: Delivery) -> tuple[StorageNotification | Message | None, str]:
-    """What the letter says, or None and what is wrong with it.
+    """Parse the dead letter's message; return it, or None and what is wrong with it.
 
     Raises:
         Malformed: no such topic.
@@ -111,21 +111,21 @@ def _read(topic: str, delivery: Delivery) -> tuple[StorageNotification | Message
 
 
 def _count(text: str) -> int | None:
-    """The number of deliveries that the bus tells, or None."""
+    """Parse the bus's number of deliveries; None when it is absent or no number."""
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _storable(text: str) -> str:
-    """The text without what Postgres cannot hold (NUL, half characters): a letter must always find its place."""
+    """Replace what Postgres cannot store (NUL, lone surrogates), so that every dead letter can be kept."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def _job(connection: Connection, content: object) -> Job | None:
-    """The job that a message was about, locked; for an upload that nobody has heard of it is made."""
+    """Lock and return the job of a message, or None; for an upload that no function has handled, make it."""
     if isinstance(content, DetectRequested | ClusterRequested):
         job = job_ledger.lock(connection, content.job_id)
         return job if job is not None and job.run == content.run else None
-    # What deletes a photo is not about the job that once looked at it: its letter has to be replayed.
+    # A deletion does not belong to the photo's detect job: its dead letter has to be replayed.
     if not isinstance(content, StorageNotification) or content.event_type != "OBJECT_FINALIZE":
         return None
     ids = _photo_ids(content)
@@ -148,10 +148,10 @@ def _is_open(job: Job) -> bool:
 
 
 def _settle(connection: Connection, job: Job) -> str | None:
-    """What becomes of a letter that tells of no failure; None when it tells of one."""
+    """Handle a dead letter whose job has not failed, and say what became of the job; None when it has failed."""
     if job.status == "completed":
         return "its job is completed"
-    # Whoever begins counts the attempt before the work: what ends its function by its weight was tried.
+    # An attempt is counted before its work begins, so a job that crashed its function has been attempted.
     if _is_open(job) and job.attempts == 0 and job_ledger.put_back(connection, job, _PATIENCE):
-        return "nobody has tried it: its job waits to be given to the bus again"
+        return "its job was never attempted and waits to be published again"
     return None

@@ -1,4 +1,4 @@
-"""When to cluster an event (pure): a function of the event's counters and the clock."""
+"""Decide when to cluster an event: a pure function of the event's counters and the clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class DebounceSettings:
-    """``every`` in photos. See `decide` for what each does."""
+    """Limits of the debounce; `decide` says how each is used. ``every`` is a number of photos."""
 
     every: int = 20
     max_wait: timedelta = timedelta(seconds=120)
@@ -17,14 +17,14 @@ class DebounceSettings:
 
 @dataclass(frozen=True)
 class EventCounters:
-    """What is known of an event.
+    """What the decision depends on.
 
     Attributes:
-        changed_photos: photos whose faces changed since clustering was last asked for.
-        first_change_at: when the first of them did; None when there is none.
-        last_requested_at: when clustering was last asked for; None when never.
-        photos_wait: a known photo of the event is still to be processed.
-        run_is_open: clustering was asked for and has not ended.
+        changed_photos: the number of photos whose faces changed since clustering was last requested.
+        first_change_at: when the first of them changed; None when none has.
+        last_requested_at: when clustering was last requested; None when it never was.
+        photos_wait: a known photo of the event has not been processed yet.
+        run_is_open: clustering was requested and has not ended.
     """
 
     changed_photos: int
@@ -36,18 +36,22 @@ class EventCounters:
 
 @dataclass(frozen=True)
 class Decision:
-    """``due_at`` says when to look again if nothing happens before; None: only when something happens."""
+    """Whether to request clustering now, and when to decide again if nothing happens before.
+
+    ``due_at`` is None when only a new result can change the decision.
+    """
 
     request: bool
     due_at: datetime | None = None
 
 
 def decide(counters: EventCounters, now: datetime, settings: DebounceSettings) -> Decision:
-    """Whether to ask for clustering now.
+    """Decide whether to request clustering now.
 
-    Yes, as soon as faces changed and no known photo is waiting; or ``every`` photos changed; or ``max_wait``
-    went by since the first change. Never while a run is open (its end asks again, so that requests during a
-    run make one more run and not a queue), and never within ``min_interval`` of the last request.
+    Clustering is requested when faces changed and one of these holds: no known photo waits to be processed,
+    ``every`` photos changed, or ``max_wait`` has passed since the first change. It is never requested while a run
+    is open (the decision is made again when that run ends, so changes during a run cause one more run, not a queue
+    of runs), nor within ``min_interval`` of the last request.
     """
     if counters.changed_photos == 0 or counters.first_change_at is None or counters.run_is_open:
         return Decision(request=False)

@@ -1,4 +1,4 @@
-"""How things stand in the database, as one log entry a tick: the alerts and the dashboard read it out of the log."""
+"""Log the state of the work as gauges, one log entry a tick: alerts and the dashboard are built on these entries."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ MESSAGE = "gauges"
 NAMES = ("dead_letters", "failed_share", "oldest_outbox_seconds", "oldest_pending_seconds", "pending_jobs")
 
 
-def tell(database: Database) -> dict[str, float]:
-    """Log the gauges, and return them by name: counts, seconds, and a share from 0 to 1.
+def log_gauges(database: Database) -> dict[str, float]:
+    """Log the gauges and return them by name: counts, seconds, and a share from 0 to 1.
 
     Raises:
-        Retryable: the database is away.
+        Retryable: the database is unavailable.
     """
     with database.transaction() as connection:
         row = metrics_store.read_gauges(connection)

@@ -1,4 +1,4 @@
-"""Mail as it goes over the wire: a composed message, and the SMTP server that takes it."""
+"""Compose mails and hand them to an SMTP server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from shared.errors import Retryable, TrombiError
 from shared.mailbox import parse_mailbox
 
-# For each step of the conversation; all of them together stay well within the bus's deadline of a minute.
+# For each SMTP command; all of them together stay well within the subscription's ack deadline of a minute.
 _TIMEOUT_SECONDS = 8.0
 _SUBMISSION_PORT, _SMTPS_PORT = 587, 465
 _FIRST_PERMANENT = 500
@@ -27,12 +27,15 @@ Encryption = Literal["tls", "starttls", "where_offered", "none"]
 
 
 class MailRefused(TrombiError):
-    """The mail server will not take this mail, however often it is tried; the text holds no address."""
+    """The mail server refuses this mail for good; the text holds no address."""
 
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where mail is handed in. ``encryption``: from the start, by STARTTLS or not at all, by STARTTLS if offered."""
+    """The SMTP server to send mail through.
+
+    ``encryption``: ``tls`` from the start, ``starttls`` required, STARTTLS ``where_offered``, or ``none``.
+    """
 
     host: str
     port: int
@@ -43,15 +46,15 @@ class SmtpServer:
 
 @dataclass(frozen=True)
 class InlineImage:
-    """A picture within the HTML part, which shows it as ``cid:NAME``. ``jpeg`` is the file."""
+    """An image of the HTML part, which refers to it as ``cid:NAME``; ``jpeg`` is the file's bytes."""
 
     name: str
     jpeg: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Letter:
-    """What somebody is to read: one line of subject, and the same words as plain text and as HTML."""
+class MailContent:
+    """A mail's content: its subject (one line), and the same text as plain text and as HTML."""
 
     language: str
     subject: str
@@ -61,25 +64,27 @@ class Letter:
 
 
 class Mailer(Protocol):
-    """What takes mail."""
+    """Sends composed messages."""
 
     def send(self, message: EmailMessage) -> None:
-        """Hand in one composed message.
+        """Send one composed message.
 
         Raises:
-            Retryable: the server is away or busy, or does not know us (what somebody can mend).
-            MailRefused: it will not take this message.
+            Retryable: the server is unavailable or busy, or refuses the connection's credentials or sender (an operator
+                can correct that while the message is retried).
+            MailRefused: the server refuses this message for good.
         """
         ...
 
 
 def parse_smtp_url(url: str) -> SmtpServer:
-    """``smtp://user:password@host:port`` (STARTTLS, required unless the host is this machine) or ``smtps://``.
+    """Parse ``smtp://user:password@host:port`` or ``smtps://user:password@host:port``.
 
-    ``?starttls=no`` does without. Ports default to 587 and 465. Errors repeat nothing of the password.
+    ``smtp`` uses STARTTLS, which is required unless the host is this machine; ``?starttls=no`` turns it off. The ports
+    default to 587 and 465.
 
     Raises:
-        ValueError: says what is wrong.
+        ValueError: the URL is not of this form; says what is wrong, without any part of the password.
     """
     try:
         parts = urlsplit(url)
@@ -89,11 +94,11 @@ def parse_smtp_url(url: str) -> SmtpServer:
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise ValueError("must be smtp://user:password@host:port or smtps://user:password@host:port")
     if parts.path not in ("", "/") or parts.fragment:
-        raise ValueError("has something after the host (in a password, / is %2F, # is %23 and ? is %3F)")
+        raise ValueError("must end after the host and port (in a password, write / as %2F, # as %23 and ? as %3F)")
     options = parse_qs(parts.query, keep_blank_values=True)
     starttls = options.pop("starttls", ["yes"])
     if options or starttls not in (["yes"], ["no"]):
-        raise ValueError("knows one option only: ?starttls=no")
+        raise ValueError("has an unknown option: the only one is ?starttls=no")
     encryption: Encryption = "none"
     if parts.scheme == "smtps":
         encryption = "tls"
@@ -109,31 +114,33 @@ def parse_smtp_url(url: str) -> SmtpServer:
 
 
 def compose(
-    letter: Letter, *, sender: Address, to: str, message_id: str, now: datetime, reply_to: str | None = None
+    content: MailContent, *, sender: Address, to: str, message_id: str, now: datetime, reply_to: str | None = None
 ) -> EmailMessage:
-    """The message: plain text and HTML with its images. ``message_id`` is the part before the @ of the Message-ID.
+    """Compose the message: plain text, and HTML with its images.
+
+    ``message_id`` is the part of the Message-ID before the @.
 
     Raises:
-        MailRefused: ``to`` is no address.
+        MailRefused: ``to`` is not a mail address.
     """
     message = EmailMessage(policy=SMTP)
     try:
         message["To"] = parse_mailbox(to)
     except ValueError:
-        raise MailRefused("it is no address") from None
+        raise MailRefused("the recipient is not a mail address") from None
     message["From"] = sender
     if reply_to is not None:
         message["Reply-To"] = parse_mailbox(reply_to)
-    message["Subject"] = letter.subject
+    message["Subject"] = content.subject
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{message_id}@{sender.domain}>"
-    message["Content-Language"] = letter.language
-    # Holiday replies stay away.
+    message["Content-Language"] = content.language
+    # Asks mail programs not to send automatic replies, such as out-of-office notices (RFC 3834).
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text, cte="quoted-printable")
-    message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+    message.set_content(content.text, cte="quoted-printable")
+    message.add_alternative(content.html, subtype="html", cte="quoted-printable")
     html = message.get_payload()[-1]  # type: ignore[index]  # two alternatives: this is a list
-    for image in letter.images:
+    for image in content.images:
         html.add_related(  # type: ignore[union-attr]
             image.jpeg, "image", "jpeg", cid=f"<{image.name}>", disposition="inline", filename=f"{image.name}.jpg"
         )
@@ -141,34 +148,35 @@ def compose(
 
 
 class SmtpMailer:
-    """Hands mail in to an SMTP server, one connection for each message."""
+    """Sends mail through an SMTP server, with one connection for each message."""
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
 
     def send(self, message: EmailMessage) -> None:
-        """See `Mailer`. Texts of the server are repeated nowhere: they name addresses."""
+        """Send one composed message; see `Mailer`. The server's own texts are not repeated: they may name addresses."""
         try:
-            smtp = self._connected()
+            smtp = self._connect()
             try:
                 smtp.send_message(message)
             finally:
-                _leave(smtp)
+                _quit(smtp)
         except smtplib.SMTPRecipientsRefused as error:
             raise _by_code(next(iter(error.recipients.values()))[0], "the recipient") from None
         except smtplib.SMTPDataError as error:
             raise _by_code(error.smtp_code, "the message") from None
         except smtplib.SMTPNotSupportedError:
-            # With STARTTLS missing we are not connected yet: that is told by `_connected`.
-            raise MailRefused("the mail server takes no international addresses") from None
+            # Raised here for SMTPUTF8 only: `_connect` reports a missing STARTTLS or login.
+            raise MailRefused("the mail server does not support international addresses") from None
         except smtplib.SMTPResponseException as error:
-            # Our name, our password, our sender: for the operator to mend, and the bus keeps the message meanwhile.
-            raise Retryable(f"the mail server does not accept us ({type(error).__name__} {error.smtp_code})") from None
+            # The host name, password or sender was refused: the bus keeps the message until the operator corrects it.
+            problem = f"the mail server refuses the connection or sender ({type(error).__name__} {error.smtp_code})"
+            raise Retryable(problem) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise Retryable(f"the mail server is away or busy ({type(error).__name__})") from None
+            raise Retryable(f"the mail server is unavailable or busy ({type(error).__name__})") from None
 
-    def _connected(self) -> smtplib.SMTP:
-        """A connection, encrypted and signed in as the settings want it."""
+    def _connect(self) -> smtplib.SMTP:
+        """Connect, encrypt the connection and log in, as the settings require."""
         server = self._server
         context = ssl.create_default_context()
         smtp: smtplib.SMTP
@@ -181,15 +189,15 @@ class SmtpMailer:
             if server.encryption in ("starttls", "where_offered"):
                 _encrypt(smtp, context, required=server.encryption == "starttls")
             if server.user is not None:
-                _sign_in(smtp, server.user, server.password)
+                _log_in(smtp, server.user, server.password)
         except BaseException:
             smtp.close()
             raise
         return smtp
 
 
-def _leave(smtp: smtplib.SMTP) -> None:
-    """Say goodbye. That this fails changes nothing: the message has been taken, or not, before."""
+def _quit(smtp: smtplib.SMTP) -> None:
+    """Close the session. Errors are ignored: the message was accepted or refused before."""
     try:
         smtp.quit()
     except (smtplib.SMTPException, OSError):
@@ -200,20 +208,20 @@ def _encrypt(smtp: smtplib.SMTP, context: ssl.SSLContext, *, required: bool) -> 
     if smtp.has_extn("starttls"):
         smtp.starttls(context=context)
     elif required:
-        raise Retryable("the mail server offers no STARTTLS; ?starttls=no in SMTP_URL does without")
+        raise Retryable("the mail server offers no STARTTLS; ?starttls=no in SMTP_URL sends mail without it")
 
 
-def _sign_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
+def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
     try:
         smtp.login(user, password)
     except smtplib.SMTPNotSupportedError:
-        raise Retryable("the mail server takes no password; leave it out of SMTP_URL") from None
+        raise Retryable("the mail server supports no login; remove user and password from SMTP_URL") from None
 
 
 def _by_code(code: int, what: str) -> Exception:
     if code >= _FIRST_PERMANENT:
         return MailRefused(f"the mail server refuses {what} ({code})")
-    return Retryable(f"the mail server does not take {what} now ({code})")
+    return Retryable(f"the mail server does not accept {what} at the moment ({code})")
 
 
 def _is_this_machine(host: str) -> bool:

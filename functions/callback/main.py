@@ -1,4 +1,4 @@
-"""Callback's push entry: results, ticks, dead letters and notifications come in."""
+"""Callback's entry point: receive job results, ticks, dead letters and notifications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functions_framework
 from functions.callback import gauges
 from functions.callback.dead_letters import DeadLetters
 from functions.callback.mail import SmtpMailer
-from functions.callback.notify import Notifier, Post
+from functions.callback.notify import MailService, Notifier
 from functions.callback.results import Results
 from functions.callback.settings import CallbackSettings
 from functions.callback.signed import PATH as SIGNED_PATH
@@ -27,7 +27,7 @@ from shared.storage import CloudStorage
 
 @made_once
 def service() -> Service:
-    """Everything this process needs, made on the first request (a worker forks after import)."""
+    """Build what this process needs, on the first request (workers fork after import)."""
     settings = CallbackSettings.from_environment()
     start_logging("callback", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
@@ -37,9 +37,9 @@ def service() -> Service:
     results = Results(database, outbox, settings)
     sweep = Sweep(database, outbox, settings)
     mail = settings.mail()
-    post = None if mail is None else Post(mail, SmtpMailer(mail.server))
-    notifier = Notifier(database, objects, settings.derived_bucket, post)
-    letters = DeadLetters(database, outbox)
+    mail_service = None if mail is None else MailService(mail, SmtpMailer(mail.server))
+    notifier = Notifier(database, objects, settings.derived_bucket, mail_service)
+    dead_letters = DeadLetters(database, outbox)
     reports = SignedReports(database, outbox, settings.secrets_of_workers, project)
 
     def finished(delivery: Delivery) -> None:
@@ -48,7 +48,7 @@ def service() -> Service:
     def ticked(delivery: Delivery) -> None:
         Tick.parse(delivery.data, delivery.attributes)
         sweep.tick()
-        gauges.tell(database)
+        gauges.log_gauges(database)
 
     def notified(delivery: Delivery) -> None:
         if message_type(Notification.topic, delivery.attributes) is InvitationMade:
@@ -56,30 +56,30 @@ def service() -> Service:
         else:
             notifier.tell(Notification.parse(delivery.data, delivery.attributes))
 
-    def letter_of(topic: str) -> Handler:
-        return lambda delivery: letters.received(topic, delivery)
+    def dead_letter_handler(topic: str) -> Handler:
+        return lambda delivery: dead_letters.received(topic, delivery)
 
     routes: dict[str, Handler] = {"/face-results": finished, "/ticks": ticked, "/notifications": notified}
     bus = load_bus()
     for topic in bus.topics:
-        routes[bus.dead_letter.subscription.path_prefix + topic.name] = letter_of(topic.name)
+        routes[bus.dead_letter.subscription.path_prefix + topic.name] = dead_letter_handler(topic.name)
     return Service(routes, project, {SIGNED_PATH: reports.answer})
 
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: one path per subscription of ``bus.json``, ``POST /ml/callback``, and ``GET /healthz``."""
+    """Answer one request: one path per subscription of ``bus.json``, ``POST /ml/callback``, and ``GET /healthz``."""
     return service().answer(request)
 
 
 @functions_framework.http
 def signed(request: flask.Request) -> flask.Response:
-    """``POST /ml/callback`` and ``GET /healthz`` alone: what may be open to workers outside Google Cloud.
+    """Answer ``POST /ml/callback`` and ``GET /healthz`` only: the paths that workers outside Google Cloud may reach.
 
-    The bus's own paths believe whoever reaches them, so that the service they are on is never open.
+    The bus's paths trust every caller, so the service that has them must never be open to the public.
     """
     if request.path not in (SIGNED_PATH, READY_PATH):
-        return flask.Response("nothing here\n", 404, mimetype="text/plain")
+        return flask.Response("there is nothing at this path\n", 404, mimetype="text/plain")
     return service().answer(request)
 
 

@@ -1,4 +1,4 @@
-"""SQL of what callback measures: the gauges, and the count of refused requests."""
+"""SQL of callback's metrics: the gauges, and the count of refused requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.database import Connection
 
-# Low priority waits on purpose, so its age is no sign of trouble. Of a handful of jobs a share says nothing.
+# Low-priority jobs wait on purpose, so their age is left out. The failed share of fewer than 20 jobs is not meaningful.
 _GAUGES = """
 SELECT
     (SELECT coalesce(sum(waiting), 0) FROM metric_dead_letters)::integer AS dead_letters,
@@ -30,5 +30,5 @@ def read_gauges(connection: Connection) -> dict[str, Any] | None:
 
 
 def count_auth_failure(connection: Connection, reason: str) -> None:
-    """Add one to today's refused requests for this reason."""
+    """Add one to today's number of requests that were refused for this reason."""
     connection.execute(_COUNT_FAILURE, (reason,))

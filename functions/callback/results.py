@@ -1,4 +1,4 @@
-"""A job has finished: note it, and decide whether the event is to be clustered now."""
+"""Record that a job has finished, and decide whether to cluster its event now."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Results:
         self._settings = settings
 
     def finished(self, message: JobFinished) -> None:
-        """Note the outcome and look at the event's counters.
+        """Record the outcome, and request clustering if it is due.
 
         Raises:
-            Retryable: the database is away.
+            Retryable: the database is unavailable.
         """
         with log_context(job_id=message.job_id, event_id=message.event_id, media_id=message.media_id):
             self._note(message)
@@ -45,10 +45,13 @@ class Results:
 
 
 def consider_clustering(connection: Connection, event_id: UUID, settings: CallbackSettings) -> bool:
-    """Ask for clustering if it is time; tell of the last one once the event is at rest. True: asked for.
+    """Request clustering if it is due; otherwise, once nothing is left to do, notify people of the last run.
 
-    At rest means that nothing waits and nothing is to come: people are not told after every run while photos
-    still arrive. What brings the event to rest may be the end of a run, the last photo (without any face), or time.
+    Returns whether clustering was requested.
+
+    Nothing is left to do when no photo waits, no run is open and no change is waiting for a later run, so that people
+    are not notified after every run while photos still arrive. The last step towards that may be the end of a run, the
+    last photo (one without faces), or the passing of time.
     """
     locked = store.lock_counters(connection, event_id, timedelta(seconds=settings.photo_grace))
     if locked is None or not consents(connection, event_id):

@@ -1,4 +1,4 @@
-"""Erase data whose retention period has ended, by the tick, in batches. docs/privacy.md has the schedule as a table."""
+"""Erase data whose retention period has ended: at every tick, in batches. docs/privacy.md has the schedule."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functions.callback import retention_store
 from shared.database import Database, again_on_conflict
 from shared.log import logger
 
-# Bounds one transaction, and one tick; the next tick goes on.
+# The most rows of one transaction, and the most transactions of one tick for each kind; the next tick continues.
 _BATCH = 500
 _MOST_BATCHES = 20
 
 
 @dataclass(frozen=True)
 class RetentionPeriods:
-    """How long each kind is kept.
+    """How long each kind of data is kept.
 
-    ``biometrics``: embeddings, landmarks and thumbnails, since their detection; and records that refer to them: the
-    audit of reads, dead letters, refused uploads, the consent log of deleted events, and that a photo was deleted (for
-    as long as a dead letter may be replayed that would restore it). ``answers``: kept answers to requests that may be
-    repeated. ``addresses``: of invitations, since they were answered or expired.
+    ``biometrics``: embeddings, landmarks and thumbnails, from their detection; also the records that refer to them: the
+    audit of reads, dead letters, refused uploads, the consent log of deleted events, and the tombstones of deleted
+    photos (as long as a replayed dead letter could restore the photo). ``answers``: the responses kept for requests
+    with an idempotency key. ``addresses``: the addresses of invitations, from their answer or expiry.
     """
 
     biometrics: timedelta
@@ -30,10 +30,10 @@ class RetentionPeriods:
 
 
 def erase_what_is_due(database: Database, periods: RetentionPeriods) -> int:
-    """Erase what is older than its period; return the number of rows.
+    """Erase the data whose retention period has ended; return the number of rows.
 
     Raises:
-        Retryable: the database is away.
+        Retryable: the database is unavailable.
     """
     erased = {kind: _erase(database, kind, periods) for kind in retention_store.kinds()}
     if any(erased.values()):

@@ -1,4 +1,4 @@
-"""The statements of retention: what is older than its period goes, a batch at a time."""
+"""SQL of retention: erase rows that are older than their period, a batch at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from shared.database import Connection, one_row
 
-# The statement's time, which is the same for all rows: clock_timestamp() may differ from row to row, so that no index
-# could be asked for what is older.
-# SQL knows where biometrics and addresses are: sql/migrations/0005_privacy.sql.
+# statement_timestamp() is the same for all rows, so that an index can find the older ones; clock_timestamp() may differ
+# from row to row, and no index could be used.
+# The database's own functions know where biometric data and addresses are: sql/migrations/0005_privacy.sql.
 _BIOMETRICS = "SELECT erase_biometrics_older_than(%(biometrics)s, %(batch)s) AS erased"
 _ADDRESSES = "SELECT erase_addresses_older_than(%(addresses)s, %(batch)s) AS erased"
 _ANSWERS = """
@@ -45,7 +45,7 @@ WITH gone AS (
     )) RETURNING 1
 ) SELECT count(*) AS erased FROM gone
 """
-# The log of consent proves what was allowed as long as there is the event.
+# The consent log proves what was allowed, and is kept as long as its event exists.
 _CONSENTS = """
 WITH gone AS (
     DELETE FROM event_consents WHERE id IN (
@@ -74,7 +74,7 @@ _SCHEDULE: Mapping[str, str] = {
     "consents": _CONSENTS,
     "deleted_photos": _DELETED_PHOTOS,
 }
-# Two drains that did the last two deletions at the same time leave the receipt open.
+# A receipt stays incomplete when two drains carry out its last two deletions at the same time.
 _COMPLETE_RECEIPTS = """
 UPDATE purge_receipts SET completed_at = clock_timestamp() WHERE id IN (
     SELECT id FROM purge_receipts WHERE completed_at IS NULL
@@ -85,7 +85,7 @@ UPDATE purge_receipts SET completed_at = clock_timestamp() WHERE id IN (
 
 
 def kinds() -> Iterable[str]:
-    """Return the kinds of data that have a period, in the order in which they are erased."""
+    """Return the kinds of data that have a retention period, in the order in which they are erased."""
     return _SCHEDULE.keys()
 
 
@@ -95,5 +95,5 @@ def erase_batch(connection: Connection, kind: str, periods: Mapping[str, timedel
 
 
 def complete_receipts(connection: Connection) -> None:
-    """Complete the receipts whose deletions in buckets are all done."""
+    """Complete the purge receipts whose deletions in buckets are all done."""
     connection.execute(_COMPLETE_RECEIPTS)

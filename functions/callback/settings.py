@@ -1,4 +1,4 @@
-"""What callback reads from its environment."""
+"""Callback's settings, read from the environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SHORTEST_SECRET = 32
 Seconds = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS)]
 
 
-# Needed where mail is sent, and only there.
+# Required when mail is sent (SMTP_URL is set), optional otherwise.
 WithMail = Field(validate_default=True)
 
 
 @dataclass(frozen=True)
 class MailSettings:
-    """Who sends mail through which server, and what the links in it begin with and are signed by."""
+    """The mail server, the sender, the base URL of links in mails, and the secret of invitation tokens."""
 
     server: SmtpServer
     sender: Address
@@ -36,9 +36,9 @@ class MailSettings:
 
 
 class CallbackSettings(Settings):
-    """Each field is the environment variable of the same name in capitals; times are in seconds.
+    """Settings of callback: each field is the environment variable of the same name in capitals.
 
-    One that is empty counts as not set.
+    Times are in seconds. An empty variable counts as not set.
     """
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
@@ -47,39 +47,39 @@ class CallbackSettings(Settings):
     cluster_every: Annotated[int, Field(ge=1, description="photos")] = 20
     cluster_max_wait: Seconds = 120
     cluster_min_interval: Seconds = 15
-    # A job whose function has not been heard of for this long is asked for again.
+    # A job that was released or started this long ago and has not ended is requested again.
     job_stuck_after: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS)] = 900
     job_max_attempts: Annotated[int, Field(ge=1)] = 5
-    # A photo that the host app announced is looked at this long after, even without an upload message.
+    # A photo that the host app announced is processed after this time, even without an upload message.
     photo_grace: Seconds = 600
-    # Low-priority jobs given to the bus at once, while no upload waits.
+    # How many low-priority jobs a tick releases, while no upload waits.
     low_priority_batch: Annotated[int, Field(ge=1)] = 20
-    # Biometrics are kept no longer than this after their detection, whatever becomes of the event.
+    # The longest time that biometric data are kept after their detection, whatever the state of the event.
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
 
-    # smtp://user:password@host:port or smtps://; without it nobody is written to.
+    # smtp://user:password@host:port or smtps://…; without it no mail is sent.
     smtp_url: Annotated[str | None, Field(repr=False)] = None
     mail_from: Annotated[str | None, WithMail] = None
     # Where people reach the web pages and the API, as https://photos.example.org.
     public_url: Annotated[str | None, Field(pattern=r"^https?://[^\s?#]+$"), WithMail] = None
-    # As admin has it: another one, and links that were sent before no longer open anything.
+    # The same as admin's. After it is changed, links that were sent before no longer work.
     invitation_secret: Annotated[str | None, Field(min_length=32, repr=False), WithMail] = None
 
-    # Comma-separated, at least 32 characters each: what workers outside Google Cloud sign their reports with. Any of
-    # them is believed, so that one can be replaced without a pause; without one, nobody is.
+    # The secrets with which workers outside Google Cloud sign their reports: comma-separated, at least 32 characters
+    # each. Each of them is accepted, so that one can be replaced without a pause; without any, every report is refused.
     callback_secrets: Annotated[str, Field(repr=False)] = ""
 
     @field_validator("callback_secrets")
     @classmethod
     def _cannot_be_guessed(cls, secrets: str) -> str:
         if any(len(secret) < _SHORTEST_SECRET for secret in _listed(secrets)):
-            message = f"each secret has at least {_SHORTEST_SECRET} characters"
+            message = f"each secret must have at least {_SHORTEST_SECRET} characters"
             raise ValueError(message)
         return secrets
 
     @property
     def secrets_of_workers(self) -> tuple[str, ...]:
-        """Each of ``CALLBACK_SECRETS``."""
+        """The secrets in ``CALLBACK_SECRETS``."""
         return _listed(self.callback_secrets)
 
     @field_validator("smtp_url")
@@ -93,13 +93,13 @@ class CallbackSettings(Settings):
     @classmethod
     def _is_there_for_mail(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("smtp_url") is not None:
-            raise ValueError("is needed where SMTP_URL is set")
+            raise ValueError("is required when SMTP_URL is set")
         if value is not None and info.field_name == "mail_from":
             parse_mailbox(value)
         return value
 
     def mail(self) -> MailSettings | None:
-        """What mail is sent with; None where none is sent."""
+        """Return the mail settings; None when no mail is sent."""
         if self.smtp_url is None or self.mail_from is None or self.public_url is None or self.invitation_secret is None:
             return None
         return MailSettings(
@@ -110,11 +110,11 @@ class CallbackSettings(Settings):
         )
 
     def retention(self) -> RetentionPeriods:
-        """How long each kind of personal data is kept."""
+        """Return how long each kind of personal data is kept."""
         return RetentionPeriods(biometrics=timedelta(days=self.retention_days))
 
     def debounce(self) -> DebounceSettings:
-        """The part that the debounce decides by."""
+        """Return the settings of the debounce."""
         return DebounceSettings(
             every=self.cluster_every,
             max_wait=timedelta(seconds=self.cluster_max_wait),

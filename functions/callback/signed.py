@@ -1,8 +1,8 @@
-"""``POST /ml/callback``: how a job ended, told by a worker outside Google Cloud, signed with a shared secret.
+"""``POST /ml/callback``: signed reports, by workers outside Google Cloud, of how a job ended.
 
-The worker signs ``timestamp.body`` with HMAC-SHA256. A report that is sent again, by the worker or by somebody who
-listened, finds its job ended (or asked for anew, as another run) and changes nothing, so that nothing need be
-remembered of it; after five minutes it is refused as well.
+The worker signs ``timestamp.body`` with HMAC-SHA256 and a shared secret. A report that is sent again, by the worker or
+by an eavesdropper, finds its job ended (or requested again, with another run number) and changes nothing, so no list of
+reports seen is kept. Five minutes after its timestamp a report is refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TIMESTAMP_HEADER = "X-Trombi-Timestamp"
 SIGNATURE_HEADER = "X-Trombi-Signature"
 _WINDOW_SECONDS = 300
 _MAX_BODY_BYTES = 2**16
-# The hexadecimal SHA-256 alone: what a comparison in constant time can take.
+# A hexadecimal SHA-256 is ASCII, which hmac.compare_digest requires of text.
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
@@ -45,9 +45,10 @@ Outcome = Literal["recorded", "known", "stale"]
 
 
 class JobReport(BaseModel):
-    """How a job's run ended. ``error`` and ``error_code`` say why it failed: no name, no address, no embedding.
+    """How a job's run ended.
 
-    ``result`` are plain counts and times, as ``{"faces": 3}``.
+    ``error`` and ``error_code`` say why it failed; they must hold no name, address or embedding. ``result`` holds
+    counts and times, such as ``{"faces": 3}``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -62,29 +63,29 @@ class JobReport(BaseModel):
     @model_validator(mode="after")
     def _failure_says_why(self) -> JobReport:
         if (self.status == "failed") != (self.error is not None):
-            raise ValueError("error says why, where status is failed and only there")
+            raise ValueError("error must be given when status is failed, and only then")
         return self
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
-    """The value of ``X-Trombi-Signature``."""
+    """Compute the value of ``X-Trombi-Signature``; ``timestamp`` is that of ``X-Trombi-Timestamp``."""
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def why_refused(
     secrets: Sequence[str], *, timestamp: str | None, signature: str | None, body: bytes, now: float
 ) -> str | None:
-    """Why a request is not believed, as a word for the metrics; None when it is.
+    """Return why a request is not authentic, as a reason code for the metrics; None when it is.
 
-    ``now`` and ``timestamp`` are seconds since 1970. Any of ``secrets`` may have signed, so that one can be replaced
-    without a pause. Every comparison takes the same time, whatever is wrong.
+    ``now`` and ``timestamp`` are seconds since 1970. A signature by any of ``secrets`` is accepted, so that a secret
+    can be replaced without a pause. Signatures are compared in constant time.
     """
     if timestamp is None or signature is None:
         return "callback_unsigned"
     found = _SIGNATURE.fullmatch(signature)
     if found is None or _TIMESTAMP.fullmatch(timestamp) is None:
         return "callback_malformed"
-    # All are compared, so that the time does not tell which one it was.
+    # All are compared, so that the time does not reveal which secret matched.
     verified = [hmac.compare_digest(sign(secret, timestamp, body), signature) for secret in secrets]
     if not any(verified):
         return "callback_signature"
@@ -94,7 +95,7 @@ def why_refused(
 
 
 class SignedReports:
-    """The use case behind ``POST /ml/callback``; without ``secrets`` nobody is believed."""
+    """The use case behind ``POST /ml/callback``; without ``secrets`` every report is refused."""
 
     def __init__(
         self,
@@ -111,18 +112,18 @@ class SignedReports:
         self._clock = clock
 
     def answer(self, request: flask.Request) -> flask.Response:
-        """Answer one request: 200 with what became of the report, else problem details."""
+        """Answer one request: 200 with the report's outcome, or an error as problem details (RFC 9457)."""
         if request.method != "POST":
-            return _problem(405, "method_not_allowed", "report by POST", {"Allow": "POST"})
+            return _problem(405, "method_not_allowed", "send reports by POST", {"Allow": "POST"})
         with log_context(trace=trace_of(dict(request.headers), self._project)):
             try:
                 return self._answer(request)
             except Retryable as error:
-                logger().warning("a report is to be sent again", reason=str(error))
+                logger().warning("a report was not recorded; its worker has to send it again", reason=str(error))
                 return _problem(503, "try_again", str(error), {"Retry-After": "5"})
-            except Exception:  # noqa: BLE001 - the entry's last line of defence
+            except Exception:  # noqa: BLE001 - an unexpected error gets an answer, and the process goes on
                 logger().exception("unexpected error")
-                return _problem(500, "unexpected", "the log has its traceback")
+                return _problem(500, "unexpected", "unexpected error; the log has the traceback")
 
     def _answer(self, request: flask.Request) -> flask.Response:
         request.max_content_length = _MAX_BODY_BYTES
@@ -141,7 +142,7 @@ class SignedReports:
         )
         if refused is not None:
             self._count(refused)
-            return _problem(401, "unauthenticated", "sign the request, with a current timestamp")
+            return _problem(401, "unauthenticated", "the request must be signed, with a current timestamp")
         try:
             report = JobReport.model_validate_json(body)
         except ValidationError as error:
@@ -152,18 +153,18 @@ class SignedReports:
         return flask.Response(json.dumps({"outcome": outcome}), mimetype="application/json")
 
     def reported(self, report: JobReport) -> Outcome | None:
-        """End the job as reported, and go on as after any job; None when there is no such job.
+        """Record how the job ended; None when there is no such job.
 
-        ``known``: it had ended before. ``stale``: it was asked for anew since.
+        ``known``: the job had ended before. ``stale``: the job has been requested again since that run.
 
         Raises:
-            Retryable: the database is away.
+            Retryable: the database is unavailable.
         """
         with log_context(job_id=report.job_id):
             outcome = self._record(report)
             if outcome == "recorded":
                 logger().info("a worker reported", status=report.status)
-                # The job's JobFinished is in it: from here on it is any job that has ended.
+                # The outbox holds the job's JobFinished message, which starts what follows any job.
                 self._outbox.drain_quietly()
             return outcome
 

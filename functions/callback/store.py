@@ -1,4 +1,4 @@
-"""Callback's rows: counters, clustering requests, what the sweep looks for, dead letters."""
+"""SQL of callback: event counters and clustering requests, the sweep, deleted photos, dead letters, notifications."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LOCK_COUNTERS = """
 SELECT changed_photos, first_change_at, last_requested_at FROM event_counters
 WHERE event_id = %s FOR NO KEY UPDATE
 """
-# A photo waits while its job is open, or, within the grace that its upload is given, while it has none yet (jobs of
-# other objects under its media id, as a Live Photo's video, are not its own). The first that is found will do: this is
-# asked once a photo, with all of the event's photos waiting.
+# A photo waits while its job is open, or while it has no job yet and its grace period for the upload has not ended
+# (jobs of other objects under its media id, such as a Live Photo's video, do not count). EXISTS stops at the first row:
+# this runs once for each photo, while all of the event's photos may be waiting.
 _PHOTOS_WAIT = """
 SELECT EXISTS (
     SELECT FROM ml_jobs
@@ -50,7 +50,7 @@ _RESET_COUNTERS = """
 UPDATE event_counters SET changed_photos = 0, first_change_at = NULL, last_requested_at = clock_timestamp()
 WHERE event_id = %s
 """
-# Only those that consent: an archived event in which a photo was deleted must not stand in the others' way.
+# Only events with consent: archived events in which photos were deleted must not take up the batch.
 _CHANGED_EVENTS = """
 SELECT event_id FROM event_counters JOIN events ON events.id = event_id
 WHERE changed_photos > 0 AND face_recognition_enabled AND archived_at IS NULL ORDER BY first_change_at LIMIT %s
@@ -69,7 +69,7 @@ ORDER BY last_requested_at LIMIT %s
 def lock_counters(
     connection: Connection, event_id: UUID, photo_grace: timedelta
 ) -> tuple[EventCounters, datetime] | None:
-    """The event's counters, locked until the transaction ends (after the event itself), and the database's clock.
+    """Lock the event and then its counters until the transaction ends; return them and the database's clock.
 
     None when nothing was ever detected in the event.
     """
@@ -92,12 +92,12 @@ def request_clustering(connection: Connection, event_id: UUID) -> UUID:
 
 
 def untold_events(connection: Connection, limit: int) -> list[UUID]:
-    """Events whose newest clustering is completed and was told to nobody, within the last day."""
+    """Return events, clustered within the last day, whose newest clustering is completed and not yet notified."""
     return [row["event_id"] for row in connection.execute(_UNTOLD_EVENTS, (limit,)).fetchall()]
 
 
 def changed_events(connection: Connection, limit: int) -> list[UUID]:
-    """Events whose faces changed since clustering was last asked for, longest waiting first."""
+    """Return events whose faces changed since clustering was last requested, the longest waiting first."""
     return [row["event_id"] for row in connection.execute(_CHANGED_EVENTS, (limit,)).fetchall()]
 
 
@@ -124,11 +124,11 @@ SELECT coalesce(
         < clock_timestamp() - %(after)s, false) AS stuck
 FROM ml_jobs WHERE id = %(id)s
 """
-# Announced photos whose upload message never came: looked at once the grace is over. One whose upload is being
-# accepted this moment is locked, and has a job as soon as that commits. Photos whose object is known have had a job
-# since it became known (both are written in one transaction), so the few without an object are looked through alone:
-# the partial index media_announced_idx holds them. The job of just the photo's object: another object under its media
-# id has one of its own.
+# Announced photos whose upload message never came, once their grace period is over. A photo whose upload is being
+# accepted at this moment is locked, and has a job when that transaction commits. Photos with a known object have a job
+# (both are written in one transaction), so only those without an object are searched: the partial index
+# media_announced_idx holds them. Generation 0 is the job of the announced photo itself; other objects under its media
+# id have jobs of their own.
 _PHOTOS_WITHOUT_JOB = """
 SELECT media.event_id, media.id AS media_id, 0 AS generation
 FROM media JOIN events ON events.id = media.event_id
@@ -143,7 +143,7 @@ WHERE media.object_generation IS NULL AND media.deleted_generation = 0
     )
 ORDER BY media.created_at LIMIT %(limit)s FOR NO KEY UPDATE OF media SKIP LOCKED FOR KEY SHARE OF events SKIP LOCKED
 """
-# What the bus gave up on before anybody had tried it.
+# Jobs whose message became a dead letter before any attempt.
 _PUT_BACK_JOBS = """
 SELECT id, job_type, run, event_id, media_ids[1] AS media_id FROM ml_jobs
 WHERE status = 'pending' AND released_at IS NULL AND event_id IS NOT NULL AND priority <> 'low'
@@ -164,24 +164,24 @@ ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 
 def stuck_jobs(connection: Connection, after: timedelta, limit: int) -> list[UUID]:
-    """Jobs that nobody has moved for longer than ``after``, oldest first."""
+    """Return jobs that were released or started longer than ``after`` ago and have not ended, oldest first."""
     rows = connection.execute(_STUCK, {"after": after, "limit": limit}).fetchall()
     return [row["id"] for row in rows]
 
 
 def is_still_stuck(connection: Connection, job: Job, after: timedelta) -> bool:
-    """Look again at a job that is now locked."""
+    """Return whether a job, now that it is locked, is still stuck."""
     return bool(one_row(connection, _STILL_STUCK, {"id": job.id, "after": after})["stuck"])
 
 
 def ask_again(connection: Connection, job: Job) -> None:
-    """Give the job's message to the bus once more. The run stays: an older message does the same work."""
+    """Publish the job's message once more. Its run stays the same, so that older messages remain valid."""
     if job.event_id is not None:
         job_ledger.release(connection, [AskedJob(job.id, job.run, job.job_type, job.event_id, job.media_id)])
 
 
 def request_photos_without_job(connection: Connection, grace: timedelta, limit: int) -> int:
-    """Make jobs for announced photos whose upload message never came; returns how many."""
+    """Make and publish jobs for announced photos whose upload message never came; return how many."""
     rows = connection.execute(_PHOTOS_WITHOUT_JOB, {"grace": grace, "limit": limit}).fetchall()
     made = job_ledger.make_detections(connection, [PhotoObject(**row) for row in rows])
     job_ledger.publish(connection, made)
@@ -189,12 +189,12 @@ def request_photos_without_job(connection: Connection, grace: timedelta, limit: 
 
 
 def release_put_back(connection: Connection, limit: int) -> int:
-    """Give jobs to the bus again that it gave up on untried, of high priority first, the oldest first."""
+    """Publish again the jobs that were put back untried, high priority and then the oldest first; return how many."""
     return _release(connection, connection.execute(_PUT_BACK_JOBS, {"limit": limit}).fetchall())
 
 
 def release_waiting(connection: Connection, limit: int) -> int:
-    """Give jobs of low priority to the bus, but only while nothing else is to be detected anywhere."""
+    """Publish low-priority jobs, but only while no other detect job is open anywhere; return how many."""
     return _release(connection, connection.execute(_WAITING_LOW_PRIORITY, {"limit": limit}).fetchall())
 
 
@@ -211,14 +211,14 @@ SELECT media_id, event_id FROM deleted_photos WHERE settled_at IS NULL ORDER BY 
 _SETTLE = """
 UPDATE deleted_photos SET settled_at = clock_timestamp() WHERE media_id = %s AND settled_at IS NULL
 """
-# Not where the host app made the row anew meanwhile: that photo's jobs are wanted.
+# Not when the host app has inserted the row again meanwhile: that photo's jobs are wanted.
 _OPEN_JOBS_OF_DELETED = """
 SELECT id FROM ml_jobs
 WHERE job_type = 'detect' AND event_id IS NOT NULL AND media_ids[1] = %(media_id)s
     AND status IN ('pending', 'processing') AND NOT EXISTS (SELECT FROM media WHERE id = %(media_id)s)
 ORDER BY id
 """
-# An event in which nothing was found has no counters, and nothing to cluster.
+# An event in which no face was found has no counters, and nothing to cluster.
 _COUNT_DELETION = """
 UPDATE event_counters SET changed_photos = changed_photos + 1,
     first_change_at = coalesce(first_change_at, clock_timestamp())
@@ -227,12 +227,15 @@ WHERE event_id = %s
 
 
 def unsettled_deletions(connection: Connection, limit: int) -> list[tuple[UUID, UUID]]:
-    """Media and event of photos whose rows were deleted, and nobody has seen to what that leaves, oldest first."""
+    """Return media id and event id of photos whose row was deleted and whose jobs are not settled yet, oldest first."""
     return [(row["media_id"], row["event_id"]) for row in connection.execute(_UNSETTLED, (limit,)).fetchall()]
 
 
 def settle_deletion(connection: Connection, media_id: UUID, event_id: UUID) -> bool:
-    """End the open jobs of a photo whose row was deleted, and have its event clustered; False when that was done."""
+    """End the open jobs of a photo whose row was deleted, and count it as a change for the debounce.
+
+    Returns False when that was done before.
+    """
     if not connection.execute(_SETTLE, (media_id,)).rowcount:
         return False
     for row in connection.execute(_OPEN_JOBS_OF_DELETED, {"media_id": media_id}).fetchall():
@@ -246,24 +249,24 @@ def settle_deletion(connection: Connection, media_id: UUID, event_id: UUID) -> b
 
 # ---------------------------------------------------------------- dead letters
 
-_KEEP_LETTER = """
+_KEEP_DEAD_LETTER = """
 INSERT INTO dead_letters (topic, message_id, data, attributes, delivery_attempts, error)
 VALUES (%(topic)s, %(message_id)s, %(data)s, %(attributes)s, %(attempts)s, %(error)s)
 ON CONFLICT (topic, message_id, md5(data)) DO NOTHING RETURNING id
 """
-_EXPLAIN_LETTER = """
+_EXPLAIN_DEAD_LETTER = """
 UPDATE dead_letters SET error = %(error)s, job_id = %(job_id)s,
     replayed_at = CASE WHEN %(settled)s THEN clock_timestamp() END
 WHERE id = %(id)s
 """
 _JOB_ERROR = "SELECT error FROM ml_jobs WHERE id = %s"
-# A photo whose row the host app deleted since stays deleted.
+# A photo whose row the host app has deleted stays deleted.
 _ANNOUNCE = """
 INSERT INTO media (id, event_id) SELECT %(media_id)s, id FROM events
 WHERE id = %(event_id)s AND NOT trombi_was_deleted(%(media_id)s, %(event_id)s, %(generation)s, %(uploaded_at)s)
 ON CONFLICT DO NOTHING
 """
-# Only what is the photo without question: of an object of another name than the photo's, detect has to say what it is.
+# Only the photo's own object: what an object of another name is, detect has to decide.
 _NOTE_OBJECT = """
 UPDATE media SET bucket = %(bucket)s, object_name = %(object_name)s, object_generation = %(generation)s
 WHERE id = %(media_id)s AND event_id = %(event_id)s AND deleted_generation < %(generation)s
@@ -273,20 +276,22 @@ WHERE id = %(media_id)s AND event_id = %(event_id)s AND deleted_generation < %(g
 
 
 def job_error(connection: Connection, job: Job) -> str | None:
-    """Why the job's last attempt failed, where a function could note it."""
+    """Return why the job's last attempt failed; None when no function could record it."""
     error: str | None = one_row(connection, _JOB_ERROR, (job.id,))["error"]
     return error
 
 
-def record_unplaced_letter(connection: Connection, topic: str, message_id: str, error: str, job_type: JobType) -> UUID:
-    """Record a failed job for a dead letter that no open job belongs to; returns its id."""
+def record_job_of_dead_letter(
+    connection: Connection, topic: str, message_id: str, error: str, job_type: JobType
+) -> UUID:
+    """Record a failed job for a dead letter without an open job; return the job's id."""
     job_id = uuid4()
     result = {"topic": topic, "message_id": message_id}
     job_ledger.record_unplaced(connection, job_id, job_type, "dead_letter", error, result)
     return job_id
 
 
-def keep_letter(
+def keep_dead_letter(
     connection: Connection,
     *,
     topic: str,
@@ -296,9 +301,12 @@ def keep_letter(
     attempts: int | None,
     error: str,
 ) -> int | None:
-    """Keep the message whole, for replay, once; None when it is kept already, also by a transaction just ending."""
+    """Keep a dead letter's message whole, for replay; return its id, or None when it was kept before.
+
+    If another transaction is keeping the same message, this waits for it.
+    """
     row = connection.execute(
-        _KEEP_LETTER,
+        _KEEP_DEAD_LETTER,
         {
             "topic": topic,
             "message_id": message_id,
@@ -311,17 +319,21 @@ def keep_letter(
     return row["id"] if row else None
 
 
-def explain_letter(connection: Connection, letter_id: int, error: str, job_id: UUID, *, settled: bool = False) -> None:
-    """Note why the letter died and which job tells of it; `settled`: nothing is left to replay."""
-    connection.execute(_EXPLAIN_LETTER, {"error": error, "job_id": job_id, "settled": settled, "id": letter_id})
+def explain_dead_letter(
+    connection: Connection, dead_letter_id: int, error: str, job_id: UUID, *, settled: bool = False
+) -> None:
+    """Record why the message was dead-lettered, and its job; ``settled`` means that it need not be replayed."""
+    connection.execute(
+        _EXPLAIN_DEAD_LETTER, {"error": error, "job_id": job_id, "settled": settled, "id": dead_letter_id}
+    )
 
 
 def job_of_untried_upload(
     connection: Connection, event_id: UUID, media_id: UUID, upload: StorageNotification
 ) -> Job | None:
-    """A job, locked, for an upload that no function has heard of, with the photo's row as detect would have made it.
+    """Make and lock the job of an upload that no function has handled, and the photo's row as detect would make it.
 
-    None: the event or the photo is not there, or the photo has another object by now, or was deleted.
+    None when the event does not exist, the photo was deleted, or the photo has another object by now.
     """
     values = {
         "event_id": event_id,
@@ -348,8 +360,8 @@ SELECT events.language, cluster_runs.persons
 FROM cluster_runs JOIN events ON events.id = cluster_runs.event_id
 WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s
 """
-# Locked, so that of two deliveries at once the second finds that the first has written. Only when photos were looked at
-# since the creator was last written to: decisions, too, have the event clustered anew, and are no news.
+# Locked, so that the second of two simultaneous deliveries sees that the first has sent the mail. Only when photos were
+# processed since the last mail to the creator: decisions also cause clustering, but the creator need not hear of that.
 _RUN_TO_TELL = """
 SELECT cluster_runs.id, users.email, events.name AS event, events.language, cluster_runs.persons
 FROM cluster_runs
@@ -365,12 +377,12 @@ WHERE cluster_runs.job_id = %s AND cluster_runs.run = %s AND events.id = %s AND 
 FOR UPDATE OF cluster_runs
 """
 _RUN_TOLD = "UPDATE cluster_runs SET told_at = clock_timestamp() WHERE id = %s"
-# No row is locked while a mail server is talked to: a purge waits for nobody's.
-_ONE_WRITER = "SELECT pg_advisory_xact_lock(hashtextextended('trombi invitation ' || %s, 0))"
-# The event before its counters, as in every transaction that writes what an event holds (ARCHITECTURE.md, "Locks").
+# An advisory lock, not a row lock, since a purge must not wait for a mail server.
+_LOCK_INVITATION_MAIL = "SELECT pg_advisory_xact_lock(hashtextextended('trombi invitation ' || %s, 0))"
+# The event before its counters, as in every transaction that writes an event's rows (ARCHITECTURE.md, "Locks").
 _HOLD_EVENT = "SELECT FROM events WHERE id = %s FOR KEY SHARE"
 _HOLD_COUNTERS = "SELECT FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
-# A statement of its own: after the wait for the lock it sees what was decided meanwhile.
+# A statement of its own, run after the lock was obtained, so that it sees decisions made in the meantime.
 _INVITATION = """
 SELECT invitations.id, invitations.event_id, invitations.face_person_id, invitations.token_hash, invitations.email,
     invitations.message, invitations.language, invitations.expires_at, invitations.sent_at,
@@ -392,7 +404,7 @@ _SENT = """
 UPDATE invitations SET sent_at = clock_timestamp(), mail_problem = NULL WHERE id = %s RETURNING event_id
 """
 _MAIL_PROBLEM = "UPDATE invitations SET mail_problem = %s WHERE id = %s AND sent_at IS NULL"
-# The audit: whoever the mail reaches is shown these faces.
+# The audit of reads: the mail shows these faces to its recipient.
 _NOTE_SHOWN = """
 SELECT trombi_note_reads('invitation', %(event_id)s, 'thumbnail', ARRAY(
     SELECT id FROM faces WHERE event_id = %(event_id)s AND id = ANY(%(faces)s)
@@ -404,7 +416,7 @@ MailProblem = Literal["refused", "not_configured", "given_up"]
 
 @dataclass(frozen=True)
 class RunToTell:
-    """A finished clustering whose event's creator has not been written to."""
+    """A finished clustering, with what the mail to its event's creator says."""
 
     id: UUID
     email: str
@@ -415,7 +427,7 @@ class RunToTell:
 
 @dataclass(frozen=True)
 class Invitation:
-    """An invitation as it stands; ``state`` is open, accepted, declined, withdrawn or expired."""
+    """An invitation at this moment; ``state`` is open, accepted, declined, withdrawn or expired."""
 
     id: UUID
     event_id: UUID
@@ -442,45 +454,45 @@ class FaceShown:
 
 
 def run_outcome(connection: Connection, job_id: UUID, run: Run, event_id: UUID) -> tuple[str, int] | None:
-    """The event's language and how many persons the run found; None when either is gone."""
+    """Return the event's language and how many persons the run found; None when the event or run was deleted."""
     row = connection.execute(_OUTCOME, (job_id, run, event_id)).fetchone()
     return (row["language"], row["persons"]) if row else None
 
 
 def lock_run_to_tell(connection: Connection, job_id: UUID, run: Run, event_id: UUID) -> RunToTell | None:
-    """The run, locked; None when nobody is to be written to (any more)."""
+    """Lock and return the run; None when no mail is to be sent about it."""
     row = connection.execute(_RUN_TO_TELL, (job_id, run, event_id)).fetchone()
     return RunToTell(**row) if row else None
 
 
 def note_run_told(connection: Connection, run_id: UUID) -> None:
-    """The event's creator has been written to about the run."""
+    """Record that the mail about the run was sent to the event's creator."""
     connection.execute(_RUN_TOLD, (run_id,))
 
 
 def invitation(connection: Connection, invitation_id: UUID, event_id: UUID) -> Invitation | None:
-    """The invitation as it stands, or None when it is gone."""
+    """Return the invitation at this moment, or None when it was deleted."""
     row = connection.execute(_INVITATION, (invitation_id, event_id)).fetchone()
     return Invitation(**{**row, "token_hash": bytes(row["token_hash"])}) if row else None
 
 
-def be_its_writer(connection: Connection, invitation_id: UUID) -> None:
-    """Be the only one who writes the invitation's mail until the transaction ends. Holds up nobody else."""
-    connection.execute(_ONE_WRITER, (str(invitation_id),))
+def lock_invitation_mail(connection: Connection, invitation_id: UUID) -> None:
+    """Be the only transaction that sends the invitation's mail, until this transaction ends; locks no row."""
+    connection.execute(_LOCK_INVITATION_MAIL, (str(invitation_id),))
 
 
 def hold_event(connection: Connection, event_id: UUID) -> None:
-    """Keep the event until the transaction ends: its deletion waits."""
+    """Lock the event against deletion until the transaction ends."""
     connection.execute(_HOLD_EVENT, (event_id,))
 
 
 def best_faces(connection: Connection, person_id: UUID, limit: int) -> list[FaceShown]:
-    """The person's best faces that have a thumbnail, the cover first."""
+    """Return the person's best faces that have a thumbnail, the cover first."""
     return [FaceShown(**row) for row in connection.execute(_BEST_FACES, (person_id, limit)).fetchall()]
 
 
 def note_sent(connection: Connection, sent: Invitation, face_ids: Sequence[UUID]) -> None:
-    """The mail was taken, with the thumbnails of these faces; nothing is noted of what was purged meanwhile."""
+    """Mark the invitation as sent, and add the faces shown to the audit of reads; purged rows are left out."""
     hold_event(connection, sent.event_id)
     connection.execute(_HOLD_COUNTERS, (sent.event_id,))
     if connection.execute(_SENT, (sent.id,)).fetchone() is not None:
@@ -488,5 +500,5 @@ def note_sent(connection: Connection, sent: Invitation, face_ids: Sequence[UUID]
 
 
 def note_mail_problem(connection: Connection, invitation_id: UUID, problem: MailProblem) -> None:
-    """No mail reached the address, and none will; an invitation that was sent is left alone."""
+    """Record why the invitation's mail will not arrive; an invitation whose mail was sent stays as it is."""
     connection.execute(_MAIL_PROBLEM, (problem, invitation_id))

@@ -1,4 +1,4 @@
-"""Write mails: facts in, subject, plain text and HTML out. Pure but for reading the templates of `shared/languages`."""
+"""Write the content of mails from facts. Pure, except that it reads the templates in `shared/languages`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from functions.callback.mail import InlineImage, Letter
+from functions.callback.mail import InlineImage, MailContent
 from shared import languages
 
 _LONGEST_NAME = 120
@@ -20,7 +20,7 @@ _LONGEST_NAME = 120
 
 @dataclass(frozen=True)
 class InvitationFacts:
-    """What the mail of an invitation tells. ``last_day`` is the last on which the link works all day (UTC)."""
+    """What an invitation's mail says. ``last_day`` is the last day (UTC) on which the link works until midnight."""
 
     language: str
     event: str
@@ -32,11 +32,11 @@ class InvitationFacts:
     can_reply: bool
 
 
-def invitation(facts: InvitationFacts, images: Sequence[InlineImage]) -> Letter:
-    """The mail that asks somebody whether the faces are theirs."""
+def invitation(facts: InvitationFacts, images: Sequence[InlineImage]) -> MailContent:
+    """Write the mail that asks somebody whether the faces are theirs."""
     language, event = languages.spoken(facts.language), one_line(facts.event)
     sentences = _sentences(language)
-    return _letter(
+    return _render(
         "invitation",
         language,
         sentences.invitation_subject(event),
@@ -54,42 +54,47 @@ def invitation(facts: InvitationFacts, images: Sequence[InlineImage]) -> Letter:
 
 
 def clustering_finished(language: str, persons: int) -> str:
-    """Return the sentence for the event's creator."""
+    """Return the sentence that says how many persons a clustering found."""
     sentence: str = _sentences(languages.spoken(language)).clustering_finished(persons)
     return sentence
 
 
-def clustering_finished_letter(language: str, event: str, persons: int, link: str) -> Letter:
-    """The mail that tells the event's creator."""
+def clustering_finished_mail(language: str, event: str, persons: int, link: str) -> MailContent:
+    """Write the mail that tells the event's creator that clustering has finished."""
     sentence = clustering_finished(language, persons)
     name = one_line(event)
     facts = {"event": name, "sentence": sentence, "link": link}
-    return _letter("clustering_finished", languages.spoken(language), f"{sentence} ({name})", facts, ())
+    return _render("clustering_finished", languages.spoken(language), f"{sentence} ({name})", facts, ())
 
 
 def one_line(text: str, longest: int = _LONGEST_NAME) -> str:
-    """A name as a line may hold it: no line break, nothing that controls the terminal or the writing direction."""
+    """Make a name safe for one line of text: no line break, no control of the terminal or the writing direction.
+
+    A text of more than ``longest`` characters is cut and ends in an ellipsis.
+    """
     words = " ".join("".join(_shown(character) for character in text).split())
     return words if len(words) <= longest else words[: longest - 1].rstrip() + "…"
 
 
 def _paragraphs(text: str) -> str:
-    """Somebody's message, its lines kept."""
+    """Make a person's message safe for display, and keep its lines."""
     return "\n".join(one_line(line, len(line) + 1) for line in text.strip().splitlines())
 
 
 def _shown(character: str) -> str:
     category = unicodedata.category(character)
-    # Emoji are joined by a format character; the others turn the writing direction or are not seen at all.
+    # The zero width joiner joins emoji; the other format characters are invisible or change the writing direction.
     if category in ("Cf", "Co", "Cs", "Cn") and character != "\N{ZERO WIDTH JOINER}":
         return ""
     return " " if category in ("Cc", "Zl", "Zp") else character
 
 
-def _letter(name: str, language: str, subject: str, facts: Mapping[str, Any], images: Sequence[InlineImage]) -> Letter:
+def _render(
+    name: str, language: str, subject: str, facts: Mapping[str, Any], images: Sequence[InlineImage]
+) -> MailContent:
     values = {**facts, "subject": subject, "language": language, "images": [image.name for image in images]}
     templates = _templates(languages.FOLDER)
-    return Letter(
+    return MailContent(
         language=language,
         subject=subject,
         text=templates.get_template(f"{language}/{name}.txt").render(values),
@@ -98,8 +103,8 @@ def _letter(name: str, language: str, subject: str, facts: Mapping[str, Any], im
     )
 
 
-def _sentences(language: str) -> Any:  # noqa: ANN401 - its macros are known to jinja2 alone
-    """The macros of a language: text in and out, escaped where a template puts it into HTML."""
+def _sentences(language: str) -> Any:  # noqa: ANN401 - only jinja2 knows its macros
+    """Return a language's macros; they return plain text, which a template escapes where it inserts it into HTML."""
     return _templates(languages.FOLDER).get_template(f"{language}/sentences.jinja").module
 
 

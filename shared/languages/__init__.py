@@ -1,15 +1,15 @@
-"""The languages of the web page and the mails: one folder each, with everything that is written in that language.
+"""The languages of the web page and the mails: one folder each, with all texts in that language.
 
 ==================== =========================================================================
-`words.js`           the web page's words (`words.d.ts` says which there are)
+`words.js`           the web page's texts (`words.d.ts` lists them)
 `consent.js`         the text that an organiser agrees to, and its version
-`noscript.txt`       what the web page says without JavaScript
-`sentences.jinja`    subjects of mails, and how a date and a count are written
+`noscript.txt`       what the web page shows without JavaScript
+`sentences.jinja`    subjects of mails, and the format of dates and counts
 `invitation.*`       the mail that asks somebody whether a person is them, as text and as HTML
 `clustering_finished.*`  the mail that tells an event's creator that clustering has finished
 ==================== =========================================================================
 
-A folder's name is its language's tag, as `fr` or `pt-BR`. Adding a language is adding a folder.
+A folder's name is the language's tag, such as `fr` or `pt-BR`. To add a language, add a folder.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ FILES = frozenset(
         *("invitation.txt", "invitation.html", "clustering_finished.txt", "clustering_finished.html"),
     }
 )
-# For readers whose language is not among the folders.
+# For readers whose language has no folder.
 _FALLBACK = "en"
 # The pattern that the database checks (sql/migrations/0001_host.sql).
 _TAG = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 
 
 def languages(folder: Path | None = None) -> tuple[str, ...]:
-    """Return the tags of all languages in alphabetical order."""
+    """Return the tags of all languages, in alphabetical order."""
     return tuple(sorted(path.name for path in (folder or FOLDER).iterdir() if _TAG.fullmatch(path.name)))
 
 
 def spoken(wanted: str, folder: Path | None = None) -> str:
-    """Return the language to use for who wants `wanted`: the same, the same without its region, or English."""
+    """Return the language to use when `wanted` is asked for: the same, the same without its region, or English."""
     known = languages(folder)
     return next((tag for tag in (wanted, wanted[:2]) if tag in known), _FALLBACK)
 
 
 class KnownLanguage:
-    """Marks a text of an API's request that must be one of the languages: ``Annotated[str, KnownLanguage]``."""
+    """Annotation of a text in an API request that must be one of the languages: ``Annotated[str, KnownLanguage]``."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Refuse every text that is no language's tag."""
+        """Refuse every text that is not the tag of a language."""
         return core_schema.no_info_after_validator_function(_known, handler(source))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Name the languages in the OpenAPI document."""
+        """List the languages in the OpenAPI document."""
         return {**handler(schema), "enum": list(languages())}
 
 
 def _known(language: str) -> str:
     known = languages()
     if language not in known:
-        raise ValueError(f"no such language here: {', '.join(known)}")
+        raise ValueError(f"no such language here: use one of {', '.join(known)}")
     return language

@@ -222,10 +222,10 @@ def test_what_was_damaged_on_its_way_is_read_right_or_tried_again(
                 refusals.append(str(refusal))
             assert proxy.done[damage] == 1
     if damage == "flipped":
-        assert refusals == ["the bucket is away or busy (DataCorruption)"] * 6
+        assert refusals == ["the bucket is unavailable or busy (DataCorruption)"] * 6
     if damage == "flipped and cut":
         # The library checks no download that it had to take up again.
-        assert refusals == ["the object came damaged: its checksum is not the stored one"] * 6
+        assert refusals == ["the object was damaged in transfer: its checksum differs from the stored one"] * 6
     assert distant.read(BUCKET, f"{folder}/photo.jpg", generation, max_bytes=10**6) == data
 
 

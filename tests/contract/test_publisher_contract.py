@@ -92,7 +92,7 @@ def test_any_bytes_and_attributes_get_through(side: Side, data: bytes) -> None:
 
 
 def test_a_topic_that_is_not_there_is_tried_again(side: Side) -> None:
-    with pytest.raises(Retryable, match="topic no-such-topic did not take the message"):
+    with pytest.raises(Retryable, match="topic no-such-topic did not accept the message"):
         side.publisher.publish("no-such-topic", b"{}", {})
     side.publisher.publish(side.topic, b"{}", {"k": "v"})
     assert side.received()[0] == b"{}"
@@ -107,7 +107,7 @@ def test_a_bus_that_is_away_is_tried_again(which: str, monkeypatch: pytest.Monke
         monkeypatch.setattr("shared.publish._PUBLISH_TIMEOUT_SECONDS", 1.0)
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", free_port_host)
         publisher = PubSubPublisher(PROJECT)
-    with pytest.raises(Retryable, match="did not take the message"):
+    with pytest.raises(Retryable, match="did not accept the message"):
         publisher.publish("detect-requests", b"{}", {})
 
 

@@ -168,7 +168,7 @@ def full_disk(cloud: FaultyCloud, photos: int, whose: Literal["Postgres", "stora
     return result
 
 
-_SAYS = {"Postgres": "DiskFull", "storage": "the bucket is away or busy"}
+_SAYS = {"Postgres": "DiskFull", "storage": "the bucket is unavailable or busy"}
 
 
 def no_room_for_the_log(cloud: FaultyCloud, photos: int) -> Result:

@@ -61,7 +61,7 @@ def test_right_settings_start(function: str, capsys: pytest.CaptureFixture[str])
             "FACE_CALIBRATION: packs.mini.cluster",
         ),
         ("cluster", "CLUSTER_PAIRS", "7", "CLUSTER_PAIRS: Input should be less than or equal to 1"),
-        ("callback", "SMTP_URL", "smtp://127.0.0.1:25", "PUBLIC_URL: is needed where SMTP_URL is set"),
+        ("callback", "SMTP_URL", "smtp://127.0.0.1:25", "PUBLIC_URL: is required when SMTP_URL is set"),
         ("admin", "JWT_SECRET", "short", "JWT_SECRET: String should have at least 32 characters"),
         ("detect", "FACE_PACK", "nonsense", "FACE_PACK: Input should be 'buffalo_l', 'auraface' or 'mini'"),
         ("detect", "FACE_MODEL_DIR", "/nowhere", "/nowhere/models/mini"),

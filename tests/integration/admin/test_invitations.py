@@ -16,7 +16,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from functions.callback.mail import SmtpMailer
-from functions.callback.notify import Notifier, Post
+from functions.callback.notify import MailService, Notifier
 from functions.callback.settings import CallbackSettings
 from shared.contracts import InvitationMade
 from shared.database import Connection
@@ -65,7 +65,10 @@ class Guests:
         ).mail()
         assert settings is not None
         notifier = Notifier(
-            self.site.room.database, self.site.objects, DERIVED_BUCKET, Post(settings, SmtpMailer(settings.server))
+            self.site.room.database,
+            self.site.objects,
+            DERIVED_BUCKET,
+            MailService(settings, SmtpMailer(settings.server)),
         )
         for message in self.site.bus.take():
             if message.topic == "notifications":

@@ -9,7 +9,7 @@ import pytest
 
 from functions.callback.dead_letters import DeadLetters
 from functions.callback.mail import SmtpMailer
-from functions.callback.notify import Notifier, Post
+from functions.callback.notify import MailService, Notifier
 from functions.callback.results import Results
 from functions.callback.settings import CallbackSettings
 from functions.callback.sweep import Sweep
@@ -63,7 +63,7 @@ class Callback:
         if smtp_url is not None:
             mail = self.settings(smtp_url=smtp_url, **MAIL).mail()
             assert mail is not None
-            post = Post(mail, SmtpMailer(mail.server))
+            post = MailService(mail, SmtpMailer(mail.server))
         return Notifier(self.database, self.objects, "derived", post)
 
 

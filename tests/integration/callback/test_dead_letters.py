@@ -62,7 +62,7 @@ def test_a_dead_letter_fails_the_job_it_was_about_with_its_last_error(callback: 
     callback.letters().received(topic, delivery)
     row = job_row(callback.connection, job_id)
     assert (row["status"], row["error_code"]) == ("failed", "dead_letter")
-    assert row["error"] == f"given up after 10 deliveries; the last problem: {error}"
+    assert row["error"] == f"given up after 10 deliveries; the last error: {error}"
     (kept,) = rows(callback.connection, "dead_letters")
     assert (kept["topic"], kept["job_id"], kept["error"]) == (topic, job_id, row["error"])
     assert (kept["data"], kept["attributes"]) == (delivery.data, dict(delivery.attributes))
@@ -86,7 +86,7 @@ def test_a_dead_letter_without_a_job_of_its_own_becomes_a_failed_job(callback: C
     (kept,) = rows(callback.connection, "dead_letters")
     row = job_row(callback.connection, kept["job_id"])
     assert (row["status"], row["error_code"], row["event_id"]) == ("failed", "dead_letter", None)
-    assert row["error"] == "given up after 10 deliveries; the last problem: no attempt left an error"
+    assert row["error"] == "given up after 10 deliveries; the last error: no attempt recorded an error"
     assert row["result"] == {"topic": topic, "message_id": "1"}
     assert job_row(callback.connection, done)["status"] == "completed"
 
@@ -97,7 +97,7 @@ def test_a_malformed_dead_letter_is_kept_whole_and_told(callback: Callback, topi
     callback.letters().received(topic, Delivery("m", data, {"schema": "nonsense", "note": "é"}))
     (kept,) = rows(callback.connection, "dead_letters")
     assert (kept["data"], kept["attributes"]) == (data, {"schema": "nonsense", "note": "é"})
-    assert kept["error"].startswith("given up by the bus; the last problem: ")
+    assert kept["error"].startswith("given up by the bus; the last error: ")
     assert ("expected a message of schema" in kept["error"]) or ("Cloud Storage notification" in kept["error"])
     row = job_row(callback.connection, kept["job_id"])
     assert (row["status"], row["error"]) == ("failed", kept["error"])
@@ -229,7 +229,7 @@ def test_a_photo_that_nobody_has_tried_waits_and_is_asked_for_by_the_next_tick(
     assert callback.bus.messages == []
     (kept,) = rows(callback.connection, "dead_letters")
     assert (kept["job_id"], kept["replayed_at"] is not None) == (job_id, True), "kept, and nothing to replay"
-    assert kept["error"].startswith("given up after 10 deliveries; nobody has tried it")
+    assert kept["error"].startswith("given up after 10 deliveries; its job was never attempted")
     assert callback.sweep().tick().released_jobs == 1
     assert requests(callback) == [asked]
     assert callback.sweep().tick().released_jobs == 0

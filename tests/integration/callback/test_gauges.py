@@ -27,7 +27,7 @@ def waiting(
 
 
 def test_an_empty_database_is_all_zero(callback: Callback) -> None:
-    assert gauges.tell(callback.database) == dict.fromkeys(gauges.NAMES, 0)
+    assert gauges.log_gauges(callback.database) == dict.fromkeys(gauges.NAMES, 0)
 
 
 def test_every_gauge_says_what_it_is_called(callback: Callback) -> None:
@@ -40,7 +40,7 @@ def test_every_gauge_says_what_it_is_called(callback: Callback) -> None:
     with callback.database.transaction() as connection:
         outbox.add_message(connection, Tick())
     callback.connection.execute("UPDATE outbox SET created_at = now() - interval '5 minutes'")
-    told = gauges.tell(callback.database)
+    told = gauges.log_gauges(callback.database)
     assert (told["pending_jobs"], told["dead_letters"]) == (3, 1)
     # The dead letter is a failed job of its own.
     assert told["failed_share"] == pytest.approx(6 / 21)
@@ -50,13 +50,13 @@ def test_every_gauge_says_what_it_is_called(callback: Callback) -> None:
 
 def test_what_waits_on_purpose_is_not_old(callback: Callback) -> None:
     waiting(callback, "pending", 1, age=timedelta(days=1), priority="low")
-    told = gauges.tell(callback.database)
+    told = gauges.log_gauges(callback.database)
     assert (told["pending_jobs"], told["oldest_pending_seconds"]) == (1, 0)
 
 
 def test_a_handful_of_jobs_is_no_share(callback: Callback) -> None:
     waiting(callback, "failed", 5)
-    assert gauges.tell(callback.database)["failed_share"] == 0
+    assert gauges.log_gauges(callback.database)["failed_share"] == 0
 
 
 def test_the_entry_is_one_line_with_every_gauge_as_a_number(
@@ -64,7 +64,7 @@ def test_the_entry_is_one_line_with_every_gauge_as_a_number(
 ) -> None:
     with plain_logging_afterwards():
         configure_logging("callback")
-        gauges.tell(callback.database)
+        gauges.log_gauges(callback.database)
     (line,) = capsys.readouterr().err.splitlines()
     entry = json.loads(line)
     assert (entry["message"], entry["function"]) == ("gauges", "callback")

@@ -280,7 +280,7 @@ def test_mail_that_the_bus_gave_up_on_is_noted_for_the_organiser(invited: Invite
     invited.callback.letters().received("notifications", delivery)
     assert invited.row()["mail_problem"] == "given_up"
     (letter,) = rows(invited.callback.connection, "dead_letters")
-    assert "no attempt left an error" in letter["error"]
+    assert "no attempt recorded an error" in letter["error"]
 
 
 @pytest.mark.parametrize("answer", [None, "451 guest@example.net later", "550 guest@example.net unknown"])

@@ -75,7 +75,7 @@ def test_a_job_that_was_tried_often_enough_is_given_up_with_its_last_error(callb
     assert callback.sweep().tick().stuck_jobs == 1
     row = job_row(callback.connection, job_id)
     assert (row["status"], row["error_code"]) == ("failed", "stuck")
-    assert row["error"] == "given up after 5 attempts that did not end; the last: out of memory"
+    assert row["error"] == "given up after 5 attempts that did not end; the last error: out of memory"
     (sent,) = callback.bus.to("face-results")
     message = JobFinished.parse(sent.data, sent.attributes)
     assert (message.job_id, message.status, message.media_id) == (job_id, "failed", media_id)

@@ -205,7 +205,7 @@ def test_a_run_that_dies_while_it_writes_writes_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(store, step, write_and_die)
-        with pytest.raises(Retryable, match="away or busy"):
+        with pytest.raises(Retryable, match="unavailable or busy"):
             clustering.run().requested(message)
     assert snapshot(clustering.connection, "ml_jobs") == before
     clustering.run().requested(message)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from functions.callback.mail import SmtpMailer, parse_smtp_url
-from functions.callback.notify import Notifier, Post
+from functions.callback.notify import MailService, Notifier
 from functions.callback.settings import CallbackSettings
 from local.cloud.inbox import inbox_process
 from local.cloud.processes import Supervisor
@@ -96,7 +96,7 @@ def invite(database: Database, connection: Connection, smtp_url: str, name: str 
         }
     ).mail()
     assert settings is not None
-    notifier = Notifier(database, objects, DERIVED_BUCKET, Post(settings, SmtpMailer(parse_smtp_url(smtp_url))))
+    notifier = Notifier(database, objects, DERIVED_BUCKET, MailService(settings, SmtpMailer(parse_smtp_url(smtp_url))))
     notifier.invite(InvitationMade(event_id=event_id, invitation_id=invitation_id))
     return f"http://localhost:8080/invite/{token}"
 

@@ -23,7 +23,7 @@ from functions.admin.privacy import store as privacy_store
 from functions.admin.review import decisions, ledger
 from functions.admin.review.decisions import Invitation
 from functions.callback.dead_letters import DeadLetters
-from functions.callback.notify import Notifier, Post
+from functions.callback.notify import MailService, Notifier
 from functions.callback.results import Results
 from functions.callback.retention import RetentionPeriods, erase_what_is_due
 from functions.callback.settings import CallbackSettings
@@ -205,7 +205,7 @@ def _finished(stage: Stage, database: Database) -> None:
 def _mail(stage: Stage, database: Database) -> None:
     mail = _settings().mail()
     assert mail is not None
-    notifier = Notifier(database, stage.objects, "derived", Post(mail, _Mailer()))
+    notifier = Notifier(database, stage.objects, "derived", MailService(mail, _Mailer()))
     notifier.invite(InvitationMade(event_id=stage.event_id, invitation_id=stage.invitation))
 
 

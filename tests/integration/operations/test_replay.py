@@ -158,14 +158,14 @@ def test_the_bus_being_away_is_told_in_a_sentence(
 ) -> None:
     class Away(PubSubPublisher):
         def publish(self, topic: str, data: bytes, attributes: object) -> None:
-            raise Retryable("topic cluster-requests did not take the message")
+            raise Retryable("topic cluster-requests did not accept the message")
 
     dead_clustering(callback)
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", PROJECT)
     monkeypatch.setattr(command, "PubSubPublisher", Away)
     assert command.main([]) == 1
-    assert "broken off: topic cluster-requests did not take the message." in capsys.readouterr().out
+    assert "broken off: topic cluster-requests did not accept the message." in capsys.readouterr().out
 
 
 def test_missing_settings_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,4 +183,4 @@ def test_a_photo_that_was_tried_and_then_found_no_place_fails_when_the_bus_gives
     Callback(scene).gives_up("media-uploads", as_upload(uploaded, "m"))
     job = scene.job()
     assert (job["status"], job["error_code"]) == ("failed", "dead_letter")
-    assert job["error"].endswith("the last problem: Retryable: the bucket is away")
+    assert job["error"].endswith("the last error: Retryable: the bucket is away")

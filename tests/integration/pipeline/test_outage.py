@@ -14,7 +14,7 @@ from tests.integration.pipeline.scene import Scene, media_of
 
 
 def _away() -> None:
-    raise Retryable("the bucket is away or busy (ConnectionError)")
+    raise Retryable("the bucket is unavailable or busy (ConnectionError)")
 
 
 @pytest.mark.parametrize("step", ["before_read", "before_write"])
@@ -26,7 +26,7 @@ def test_storage_that_is_away_is_tried_again_and_the_job_says_so(scene: Scene, t
             scene.detection.uploaded(uploaded)
         job = scene.job_of(uploaded)
         assert (job["status"], job["attempts"]) == ("processing", attempt)
-        assert job["error"] == "Retryable: the bucket is away or busy (ConnectionError)"
+        assert job["error"] == "Retryable: the bucket is unavailable or busy (ConnectionError)"
     assert scene.faces() == []
     setattr(scene.store, step, lambda: None)
     scene.detection.uploaded(uploaded)
@@ -44,7 +44,7 @@ def test_a_storage_server_that_nobody_listens_at_is_retryable(
     monkeypatch.setattr("shared.storage._TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("google.cloud.storage.retry.DEFAULT_RETRY._timeout", 0.5, raising=True)
     scene.restart()
-    with pytest.raises(Retryable, match="the bucket is away or busy"):
+    with pytest.raises(Retryable, match="the bucket is unavailable or busy"):
         scene.detection.uploaded(uploaded)
     assert scene.job_of(uploaded)["status"] == "processing"
 

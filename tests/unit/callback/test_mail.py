@@ -16,17 +16,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from functions.callback.mail import InlineImage, Letter, MailRefused, SmtpMailer, SmtpServer, compose, parse_smtp_url
+from functions.callback.mail import (
+    InlineImage,
+    MailContent,
+    MailRefused,
+    SmtpMailer,
+    SmtpServer,
+    compose,
+    parse_smtp_url,
+)
 from shared.errors import Retryable
 from shared.mailbox import parse_mailbox
 from tests.mail_server import MailServer, mail_server
 
-LETTER = Letter("fr", "Été", "Bonjour,\n", "<p>Bonjour,</p>", (InlineImage("face-1", b"\xff\xd8jpeg"),))
+LETTER = MailContent("fr", "Été", "Bonjour,\n", "<p>Bonjour,</p>", (InlineImage("face-1", b"\xff\xd8jpeg"),))
 SENDER = parse_mailbox("Trombi <no-reply@example.org>")
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
-def message(to: str = "guest@example.net", letter: Letter = LETTER) -> EmailMessage:
+def message(to: str = "guest@example.net", letter: MailContent = LETTER) -> EmailMessage:
     return compose(letter, sender=SENDER, to=to, message_id="invitation.1", now=NOW, reply_to="host@example.com")
 
 
@@ -88,7 +96,7 @@ def test_a_mail_has_text_html_and_its_images() -> None:
 
 
 def test_a_mail_without_images_is_text_and_html() -> None:
-    kinds = [part.get_content_type() for part in message(letter=Letter("en", "x", "x\n", "<p>x</p>")).walk()]
+    kinds = [part.get_content_type() for part in message(letter=MailContent("en", "x", "x\n", "<p>x</p>")).walk()]
     assert kinds == ["multipart/alternative", "text/plain", "text/html"]
 
 
@@ -101,7 +109,7 @@ def test_what_is_no_address_is_refused(to: str) -> None:
 
 def test_a_subject_cannot_add_a_header() -> None:
     with pytest.raises(ValueError, match="linefeed"):
-        message(letter=Letter("en", "x\r\nBcc: c@d", "x", "x"))
+        message(letter=MailContent("en", "x\r\nBcc: c@d", "x", "x"))
 
 
 # ---------------------------------------------------------------- handing in
@@ -159,7 +167,7 @@ def test_a_server_that_says_nothing_is_tried_again(monkeypatch: pytest.MonkeyPat
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with pytest.raises(Retryable, match="away or busy"):
+        with pytest.raises(Retryable, match="unavailable or busy"):
             SmtpMailer(parse_smtp_url(f"smtp://127.0.0.1:{silent.getsockname()[1]}")).send(message())
 
 
@@ -221,12 +229,12 @@ def test_mail_is_not_sent_in_the_clear_where_encryption_is_required(server: Mail
 
 def test_a_wrong_password_is_the_operator_s_to_mend(certificate: ssl.SSLContext) -> None:
     with mail_server(certificate, password="right") as server:
-        with pytest.raises(Retryable, match="does not accept us") as caught:
+        with pytest.raises(Retryable, match="refuses the connection or sender") as caught:
             SmtpMailer(parse_smtp_url(f"smtp://user:wrong@127.0.0.1:{server.port}")).send(message())
         assert "wrong" not in str(caught.value)
         assert server.mails == []
 
 
 def test_a_password_that_the_server_does_not_want_is_told(server: MailServer) -> None:
-    with pytest.raises(Retryable, match="takes no password"):
+    with pytest.raises(Retryable, match="supports no login"):
         SmtpMailer(parse_smtp_url(f"smtp://user:secret@127.0.0.1:{server.port}")).send(message())

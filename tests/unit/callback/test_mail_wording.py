@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 
 from functions.callback import wording
-from functions.callback.mail import InlineImage, Letter
+from functions.callback.mail import InlineImage, MailContent
 from functions.callback.settings import CallbackSettings
 from functions.callback.wording import InvitationFacts
 from shared.errors import SettingsError
@@ -30,7 +30,7 @@ ENGLISH = replace(FRENCH, language="en", event="Summer party", message="Hi\nsee 
 TWO = (InlineImage("face-1", b"1"), InlineImage("face-2", b"2"))
 
 
-def visible(letter: Letter) -> str:
+def visible(letter: MailContent) -> str:
     """What the HTML says, without markup."""
     without_markup = re.sub(r"<style>.*?</style>|<[^>]+>", " ", letter.html, flags=re.DOTALL)
     return re.sub(r"[ \n]+", " ", unescape(without_markup))
@@ -134,7 +134,7 @@ def test_a_long_name_is_cut_and_emoji_stay_whole() -> None:
 def test_the_end_of_an_analysis_is_told_with_the_way_to_the_page(
     language: str, subject: str, said: tuple[str, ...]
 ) -> None:
-    letter = wording.clustering_finished_letter(language, "Fête", 2, "https://x.org/events/1/analyse")
+    letter = wording.clustering_finished_mail(language, "Fête", 2, "https://x.org/events/1/analyse")
     assert letter.subject == subject
     for words in said:
         assert words in letter.text
@@ -179,7 +179,7 @@ def test_without_a_server_nothing_else_of_mail_is_needed(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("missing", ["MAIL_FROM", "PUBLIC_URL", "INVITATION_SECRET"])
 def test_with_a_server_the_rest_is_needed_and_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    with pytest.raises(SettingsError, match=rf"{missing}: .*is needed where SMTP_URL is set"):
+    with pytest.raises(SettingsError, match=rf"{missing}: .*is required when SMTP_URL is set"):
         read(monkeypatch, **{name: value for name, value in WITH_MAIL.items() if name != missing})
 
 

@@ -58,7 +58,7 @@ def test_a_large_photo_is_not_passed_for_ever_by_small_ones() -> None:
         running = [pool.submit(first)]
         assert first_is_in.wait(WAIT)
         running.append(pool.submit(later, "large", 100))
-        while not room._door.locked():
+        while not room._turn.locked():
             pass
         running.append(pool.submit(later, "small", 10))
         first_may_go.set()
@@ -77,23 +77,23 @@ def test_room_is_given_back_by_whoever_fails() -> None:
     with pytest.raises(ValueError, match="bad photo"):
         fail()
     with room.taken(100):
-        assert room._photos == 0
-    assert (room._photos, room._free) == (1, 100)
+        assert room._free_slots == 0
+    assert (room._free_slots, room._free) == (1, 100)
 
 
 def test_who_waits_for_longer_than_the_patience_is_told_that_it_is_busy_and_holds_nothing() -> None:
     room = MemoryBudget(100, 8, patience=0.01)
     with room.taken(60):
         for _ in range(2):
-            with pytest.raises(Busy, match=r"no room to look at the photo within 0\.01 s"), room.taken(60):
+            with pytest.raises(Busy, match=r"no memory became free .* within 0\.01 s"), room.taken(60):
                 pass
         with room.taken(40):
             assert room._free == 0
-    assert (room._photos, room._free) == (8, 100)
+    assert (room._free_slots, room._free) == (8, 100)
 
 
 def test_the_patience_counts_from_the_arrival_also_behind_another_who_waits() -> None:
     room = MemoryBudget(100, 8, patience=0.01)
-    with room._door, pytest.raises(Busy), room.taken(1):
+    with room._turn, pytest.raises(Busy), room.taken(1):
         pass
-    assert not room._door.locked()
+    assert not room._turn.locked()

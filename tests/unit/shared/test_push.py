@@ -152,7 +152,7 @@ def test_a_body_that_is_too_large_is_answered_400_and_told_why(entry: Entry) -> 
     body = b" " * (MAX_BODY_BYTES + 1)
     assert entry.post(({"Content-Type": "application/json"}, body)) == (
         400,
-        "the request's body has more than 16 MiB: no message is as large\n",
+        "the request's body has more than 16 MiB, which no message can have\n",
     )
     assert entry.post(pushed(envelope()))[0] == 204, "the function is alive"
 
