@@ -308,7 +308,7 @@ class Bench:
         say()
 
     def measure(self) -> dict[str, Cost]:
-        """What each call costs now, the best of a few."""
+        """Time each call; return the best of a few runs."""
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             register_vector(connection)
             found = connection.execute(_SUBJECTS, (self.events[0],)).fetchone()
@@ -346,7 +346,7 @@ def grows(before: Cost, after: Cost) -> bool:
 
 
 def table(sizes: Sequence[str], before: dict[str, Cost], after: dict[str, Cost]) -> str:
-    """The costs at both sizes, as Markdown."""
+    """Return the costs at both sizes, as Markdown."""
     lines = [
         f"| | {sizes[0]}: ms | pages | {sizes[1]}: ms | pages | |",
         "|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Keeps BLAS on the calling thread where other threads work, or where many small products follow each other."""
+"""Restrict BLAS to the calling thread, where other threads compute or many small products follow each other."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from threadpoolctl import ThreadpoolController
 
 
 def single_threaded_blas() -> AbstractContextManager[object]:
-    """While in this context, BLAS computes on the calling thread only.
+    """Make BLAS compute on the calling thread only, within this context.
 
-    Its own threads go on spinning for a while after each product, and take the processor from ours.
+    BLAS threads keep spinning for a while after each product and compete with the threads of this process.
     """
     limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
     return limited
@@ -19,5 +19,5 @@ def single_threaded_blas() -> AbstractContextManager[object]:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The loaded BLAS libraries. Finding them takes a millisecond or two."""
+    """Find the loaded BLAS libraries, once; it takes a millisecond or two."""
     return ThreadpoolController()

@@ -48,7 +48,7 @@ class CannotEmbed(RuntimeError):
 
 
 def embedded(folder: Path, pack: str, *, mirrored: bool) -> bytes:
-    """The archive that ``functions.detect.embed_folder`` writes, made in a process of its own.
+    """Return the archive that ``functions.detect.embed_folder`` writes, made in a process of its own.
 
     Raises:
         CannotEmbed: it ended with an error, which it has printed.
@@ -72,7 +72,7 @@ class LabelledPhotos:
 
 
 def read_faces(archive: bytes) -> LabelledPhotos:
-    """The faces of an archive that :func:`embedded` gave, and whose they are by their folders."""
+    """Return the faces of an archive that :func:`embedded` gave, and whose they are by their folders."""
     with np.load(io.BytesIO(archive), allow_pickle=False) as columns:
         embeddings, photo, model = columns["embedding"], columns["photo"], str(columns["model"])
         files = [str(path) for path in columns["path"]]
@@ -97,7 +97,7 @@ def read_faces(archive: bytes) -> LabelledPhotos:
 
 
 def without_misplaced(photos: LabelledPhotos) -> tuple[LabelledFaces, list[str]]:
-    """The faces without those that lie in another person's folder, and a line on each: the photo, whose face, why."""
+    """Leave out faces that lie in another person's folder; return the others, and a line about each left out."""
     found = misplaced(photos.faces)
     lines = [
         f"{photos.files[one.row]} is left out: the face taken for {photos.people[one.person]} is more like "
@@ -109,7 +109,7 @@ def without_misplaced(photos: LabelledPhotos) -> tuple[LabelledFaces, list[str]]
 
 
 def report(likeness: Likeness, constants: PackConstants, left_out: list[LeftOut], people: list[str]) -> str:
-    """What was measured and is proposed, as text."""
+    """Format the measurements and the proposed constants as text."""
     lines = [f"{'cosines of':28} {'pairs':>8} {'mean':>6} {'dev.':>6}  quantiles {_percents(_QUANTILES)}"]
     for name, cosines in (
         ("one person", likeness.one_person),

@@ -1,9 +1,9 @@
-"""From labelled faces of real photos to the constants of a model pack. Pure.
+"""Derive the constants of a model pack from labelled faces of real photos. Pure.
 
-How alike two strangers' faces are is taken for normal: a constant that only so many pairs of strangers may pass lies so
-many standard deviations above their mean. The constants that were found best by trying for the pack `mini` lie at the
-rates below (docs/clustering.md), and far tails cannot be counted: .02 % is one pair in 5,000, and a few look-alikes
-would decide where it lies.
+The cosines of strangers' faces are modelled as normally distributed: a constant that a given share of strangers' pairs
+may exceed lies the corresponding number of standard deviations above their mean. The constants found by experiment for
+the pack `mini` correspond to the rates below (docs/clustering.md). Empirical quantiles cannot replace the model in the
+tails: .02 % is one pair in 5,000, so a few look-alikes would determine it.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from shared.calibration import (
 NOBODY = -1
 
 APART_RATE, JOIN_RATE, PAIR_RATE, SAME_FACE_RATE = 0.02, 0.001, 0.0002, 0.00001
-"""The part of strangers' pairs that may pass: faces held together on average; joining; the cap and pairs; being taken
-for one person twice in a photo."""
+"""The share of strangers' pairs that may exceed each constant: mean similarity within a cluster; joining; the distance
+cap and pairs; one person seen twice in a photo."""
 FRAGMENT_ABOVE_JOIN = 0.1
-"""A part of a person that HDBSCAN sees apart stays for more than a single face needs to join: means of several faces
-are more alike. As for `mini`."""
+"""A part of a person that HDBSCAN separates needs this much more similarity to stay than a single face needs to join:
+means of several faces are more similar. The value is that of `mini`."""
 EVENT_PERSONS, LIKELY_FPIR, POSSIBLE_FPIR = 100, 0.01, 0.05
 """A search compares with the persons of one event; the part of strangers' searches that may find somebody."""
 ACROSS_COMPARISONS, ACROSS_RATE, ACROSS_MARGIN = 30 * 20, 0.01, 0.1
 """An event of 30 persons and 20 members who opted in; the part of events in which a stranger may come up."""
 FACES_OF_A_MEAN = 8
 MISPLACED_MARGIN = 0.1
-"""A face that is so much more like another folder's mean than like its own folder's others lies in the wrong one. Of
-884 labelled faces of five real sets two are; of faces that were put into another's folder at random, 99 %."""
+"""A face that is by this much more similar to another folder's mean than to the others of its own folder is misplaced.
+This finds two of 884 labelled faces of five real sets, and 99 % of faces moved to another folder at random."""
 LEAST_PEOPLE, LEAST_STRANGERS = 5, 100
-"""Fewer people with two photos, or fewer pairs of strangers, say too little."""
+"""With fewer people with two photos, or fewer pairs of strangers, the estimates are not reliable."""
 
 
 class TooLittle(ValueError):
@@ -56,8 +56,8 @@ class TooLittle(ValueError):
 class LabelledFaces:
     """Faces, and whose they are.
 
-    ``embeddings`` float32[n, d] of length 1; ``person`` int64[n], whose each face is, or -1 where nobody says;
-    ``photo`` int64[n]; ``states`` as clustering wants them, in the same order.
+    ``embeddings`` float32[n, d] of length 1; ``person`` int64[n], the number of each face's person, or -1 if unknown;
+    ``photo`` int64[n]; ``states`` as clustering takes them, in the same order.
     """
 
     embeddings: NDArray[np.float32]
@@ -66,13 +66,13 @@ class LabelledFaces:
     states: Sequence[FaceState]
 
     def without_rows(self, rows: Sequence[int]) -> LabelledFaces:
-        """The same without anybody's knowing whose these faces are."""
+        """Return the same faces with these rows unlabelled."""
         person = self.person.copy()
         person[list(rows)] = NOBODY
         return LabelledFaces(self.embeddings, person, self.photo, self.states)
 
     def without(self, person: int) -> LabelledFaces:
-        """The same without everybody's knowing who that person's faces are."""
+        """Return the same faces with that person's unlabelled."""
         known = np.where(self.person == person, NOBODY, self.person)
         return LabelledFaces(self.embeddings, known, self.photo, self.states)
 
@@ -86,13 +86,13 @@ class Spread:
     deviation: float
 
     def passed_by(self, rate: float) -> float:
-        """The cosine that this part of the pairs passes, were they normal; at most .99."""
+        """Return the cosine that a share ``rate`` of normally distributed pairs exceeds; at most .99."""
         return round(min(float(self.mean + norm.isf(rate) * self.deviation), 0.99), 3)
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike faces are: cosines of pairs of one person's and of strangers', of faces to means, and of means."""
+    """Cosines between faces of one person, between strangers' faces, from faces to means, and between means."""
 
     one_person: NDArray[np.float32]
     strangers: NDArray[np.float32]
@@ -145,7 +145,7 @@ class Misplaced:
 
 
 def misplaced(faces: LabelledFaces) -> list[Misplaced]:
-    """The labelled faces that lie in another person's folder, the surest first; each is judged without those before.
+    """Find labelled faces in another person's folder, the most certain first; each is judged without those before.
 
     Only people with two faces or more are compared. Somebody who has no folder of their own is not found out.
     """
@@ -226,7 +226,7 @@ def spread(cosines: NDArray[np.float32]) -> Spread:
 
 
 def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackConstants:
-    """The constants at the rates above; what labelled faces do not tell stays as in ``start``.
+    """Return the constants at the rates above; what labelled faces do not tell stays as in ``start``.
 
     That is gates, margins, and whether faces are kept in their person (``keep_similarity``).
     """
@@ -263,7 +263,7 @@ def propose(likeness: Likeness, start: ClusterConstants, source: str) -> PackCon
 
 
 def calibration_for(pack: str, constants: PackConstants) -> Calibration:
-    """What FACE_CALIBRATION holds for one pack."""
+    """Return the value of FACE_CALIBRATION for one pack."""
     return Calibration(version=1, packs={pack: constants})
 
 
@@ -298,7 +298,7 @@ def _scored(faces: LabelledFaces, labels: NDArray[np.int32], person: int) -> Lef
 
 
 def _each_of(comparisons: int, rate: float) -> float:
-    """The rate for one comparison, when so many together may pass at ``rate``."""
+    """Return the rate of one comparison at which this many independent comparisons pass at ``rate`` together."""
     return float(1.0 - (1.0 - rate) ** (1.0 / comparisons))
 
 

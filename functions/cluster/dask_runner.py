@@ -1,4 +1,4 @@
-"""Runs block tasks on the workers of a Dask cluster, for events beyond one machine. The only importer of Dask."""
+"""Run block tasks on the workers of a Dask cluster, for very large events. No other module imports Dask."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DaskRunner:
 
 
 class OnDemand:
-    """A :class:`DaskRunner` that connects when it is first needed: small events never ask for it.
+    """A :class:`DaskRunner` that connects on first use; small events never use it.
 
     Its :meth:`run` raises Retryable when the scheduler does not answer, or its workers are lost.
     """
@@ -79,7 +79,7 @@ def on_demand(address: str) -> Iterator[OnDemand]:
 
 
 def connected(address: str) -> Client:
-    """A client of the scheduler at ``address`` (``DASK_SCHEDULER_ADDRESS``), to be used as a context.
+    """Connect to the scheduler at ``address`` (``DASK_SCHEDULER_ADDRESS``); the client is a context manager.
 
     Raises OSError when no scheduler answers there.
     """

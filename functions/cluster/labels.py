@@ -10,7 +10,7 @@ NOISE = -1
 
 
 def relabelled(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Number the clusters 0, 1, … by their first row; every negative label becomes -1. The partition is the same."""
+    """Renumber the clusters 0, 1, … by their first row; negative labels become -1. The partition is unchanged."""
     labels = np.asarray(labels)
     result = np.full(labels.shape[0], NOISE, dtype=np.int32)
     inside = np.flatnonzero(labels >= 0)

@@ -19,7 +19,7 @@ from shared.service import Service, check_at_start, made_once
 
 @made_once
 def service() -> Service:
-    """Everything this process needs, made on the first request (a worker forks after import)."""
+    """Build everything this process needs, on the first request (a worker forks after import)."""
     settings = ClusterSettings.from_environment()
     start_logging("cluster", settings.log_level)
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
@@ -34,7 +34,7 @@ def service() -> Service:
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: ``POST /cluster-requests`` and ``GET /healthz``."""
+    """Serve ``POST /cluster-requests`` and ``GET /healthz``."""
     return service().answer(request)
 
 

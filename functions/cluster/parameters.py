@@ -82,7 +82,7 @@ class ClusterParameters:
     """Two persons that never share a photo are suggested for merging from this similarity."""
 
     def without_rules(self) -> Self:
-        """The same HDBSCAN with every face rule switched off."""
+        """Return the same parameters with every face rule switched off."""
         return replace(
             self,
             max_distance=None,
@@ -100,7 +100,7 @@ class ClusterParameters:
 
 
 def parameters_of(pack: str | None, calibration: Calibration | None = None) -> ClusterParameters:
-    """The parameters for embeddings of a pack, given as its name or as the model id that is stored with them.
+    """Return the parameters for embeddings of a pack, given by its name or by the stored model id.
 
     ``calibration`` goes before the constants that are built in (:func:`shared.calibration.constants_of`).
     """

@@ -1,7 +1,7 @@
-"""One clustering run of one event: load, group, keep what people said, write.
+"""Run one clustering of one event: load, group, apply human decisions, write.
 
-One run per event at a time. Nothing is locked while the run computes; before it writes it looks whether
-people decided something meanwhile and, if so, plans again on what they said.
+An event has one run at a time. No rows are locked while the run computes. Before it writes, it locks the event, loads
+faces, persons and decisions again, and plans on them.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class ClusterRun:
         logger().info("clustered", faces=report.faces, persons=persons, noise=report.noise, churn=report.churn)
 
     def _lock_for_writing(self, connection: Connection, message: ClusterRequested) -> Job | None:
-        """The job, once more: None when somebody else ended it, or consent is gone, while the run computed.
+        """Lock the job again; None if it ended, or consent was withdrawn, while the run computed.
 
         Accounts and the event's row come before the job's in the order of locks.
         """

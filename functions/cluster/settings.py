@@ -1,4 +1,4 @@
-"""What cluster reads from its environment."""
+"""Read the settings of the cluster function from its environment."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class ClusterSettings(Settings):
     dask_scheduler_address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss)://[^/\s]+:\d+$")] | None = None
 
     def parameters(self, pack: str | None) -> ClusterParameters:
-        """The parameters for embeddings of a pack (its name, or the model id stored with them; None: no face yet)."""
-        # None is "off": what is not set is told by its absence.
+        """Return the parameters for embeddings of a pack (its name or stored model id; None: no face yet)."""
+        # None means "off", so an unset field is recognised by its absence from model_fields_set.
         given = sorted(self.model_fields_set & OF_THE_PACK.keys())
         of_the_pack: dict[str, Any] = {OF_THE_PACK[name]: getattr(self, name) for name in given}
         parameters = replace(

@@ -1,4 +1,4 @@
-"""What a clustering run knows of faces and persons before it, and what it plans to change."""
+"""Faces and persons before a clustering run, and the changes that it plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cluster's rows: what an event's faces and persons are, and what a run changes."""
+"""Load an event's faces and persons, and write the changes of a clustering run."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def another_run_is_open(connection: Connection, job: Job) -> bool:
 
 
 def load(connection: Connection, event_id: UUID) -> EventFaces:
-    """The event's faces, in the order of their ids."""
+    """Load the event's faces, in the order of their ids."""
     counters = connection.execute(_COUNTERS, (event_id,)).fetchone()
-    # In binary: to read thousands of embeddings as text takes longer than to cluster them.
+    # In binary format: parsing thousands of embeddings from text takes longer than clustering them.
     rows = connection.execute(_EMBEDDINGS, (event_id,), binary=True).fetchall()
     known = {row["id"]: row["embedding"] for row in rows}
     faces, persons = load_states(connection, event_id)
@@ -117,7 +117,7 @@ def load_states(connection: Connection, event_id: UUID) -> tuple[tuple[FaceState
 
 
 def lock_decisions(connection: Connection, event_id: UUID) -> int:
-    """The number of human decisions so far; no decision and no detection is written until the end."""
+    """Lock the event against decisions and detections; return the number of human decisions so far."""
     row = connection.execute(_LOCK_COUNTERS, (event_id,)).fetchone()
     return int(row["decision_version"]) if row else 0
 

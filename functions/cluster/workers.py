@@ -1,4 +1,4 @@
-"""Where the block tasks of large events run: on the threads of this machine, or on a Dask cluster."""
+"""Choose where the block tasks of large events run: on the threads of this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Workers = Callable[[], AbstractContextManager[BlockRunner | None]]
 
 
 def threads() -> AbstractContextManager[BlockRunner | None]:
-    """The threads of this machine."""
+    """Use the threads of this machine."""
     return nullcontext()
 
 
 def workers_at(scheduler_address: str | None) -> Workers:
-    """The workers of the Dask cluster at the address, which is not connected to yet; without one, threads.
+    """Return the workers of the Dask cluster at the address, not connected yet; without an address, threads.
 
     Raises:
         SettingsError: an address is set and Dask is not installed.

@@ -42,7 +42,7 @@ class Detections:
         return Detections(self.boxes[which], self.scores[which], self.landmarks[which])
 
     def and_also(self, others: Detections) -> Detections:
-        """These, then the others."""
+        """Return these detections followed by the others."""
         return Detections(
             np.concatenate([self.boxes, others.boxes]),
             np.concatenate([self.scores, others.scores]),
@@ -50,16 +50,16 @@ class Detections:
         )
 
     def moved(self, x: float, y: float) -> Detections:
-        """The same, that many pixels further to the right and down."""
+        """Return the detections moved right and down by this many pixels."""
         there = np.array([x, y], dtype=np.float32)
         return Detections(self.boxes + np.tile(there, 2), self.scores, self.landmarks + there)
 
     def sizes(self) -> Floats:
-        """The shorter side of each box."""
+        """Return the shorter side of each box."""
         return np.asarray((self.boxes[:, 2:] - self.boxes[:, :2]).min(axis=1, initial=np.inf), dtype=np.float32)
 
     def centres(self) -> Floats:
-        """The middle of each box, [n,2]."""
+        """Return the middle of each box, [n,2]."""
         return np.asarray((self.boxes[:, :2] + self.boxes[:, 2:]) / 2)
 
 

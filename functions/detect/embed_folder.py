@@ -28,7 +28,7 @@ MEASURES = ("score", "sharpness", "yaw", "pitch", "roll", "size_px")
 
 
 def labelled_photos(folder: Path) -> list[tuple[str, Path]]:
-    """The files in the sub-folders of ``folder``, with the sub-folder's name, sorted; hidden ones are left out."""
+    """List the files in the sub-folders of ``folder`` with the sub-folder's name, sorted, without hidden ones."""
     people = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [
         (person.name, path)
@@ -39,7 +39,7 @@ def labelled_photos(folder: Path) -> list[tuple[str, Path]]:
 
 
 def embed_folder(folder: Path, engine: Engine, model: str, say: Callable[[str], None]) -> bytes:
-    """The archive described above; files that are no readable picture are named and left out."""
+    """Return the archive described above; files that are no readable picture are named and left out."""
     photos = labelled_photos(folder)
     people: list[str] = []
     numbers: list[int] = []

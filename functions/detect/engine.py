@@ -212,7 +212,7 @@ class Engine:
         return normalised(raw)
 
     def _computed(self, blue_first: list[Pixels]) -> Floats:
-        """What the embedder says of aligned crops: float32[n, k], of any norm."""
+        """Compute the embeddings of aligned crops: float32[n, k], of any norm."""
         with self._turns:
             return np.concatenate(
                 [

@@ -61,7 +61,7 @@ WHERE id = %(media_id)s AND (faces_crc32c, faces_picture_hash) IS DISTINCT FROM 
 
 
 def known_faces(connection: Connection, media_id: UUID, model: str) -> KnownFaces:
-    """The photo's faces, the picture they were found in, and the faces that were purged from it."""
+    """Return the photo's faces, the picture they were found in, and the faces that were purged from it."""
     picture = connection.execute(_PICTURE, (media_id,)).fetchone()
     faces = connection.execute(_FACES, {"media_id": media_id, "model": model}).fetchall()
     tombstones = connection.execute(_TOMBSTONES, (media_id,)).fetchall()

@@ -68,7 +68,7 @@ class Likeness:
         known: Sequence[KnownFace],
         stored: Mapping[UUID, StoredFace],
     ) -> frozenset[tuple[int, UUID]]:
-        """The pairs of a detection (its index) and a known face that are in the same place, and one face.
+        """Return the pairs of a detection (its index) and a known face that are in the same place, and one face.
 
         Raises:
             Retryable: the bucket of the thumbnails is away.

@@ -53,7 +53,7 @@ def service() -> Service:
 
 @functions_framework.http
 def main(request: flask.Request) -> flask.Response:
-    """The function: ``POST /media-uploads``, ``POST /detect-requests``, ``GET /healthz``."""
+    """Serve ``POST /media-uploads``, ``POST /detect-requests`` and ``GET /healthz``."""
     return service().answer(request)
 
 

@@ -60,22 +60,22 @@ class Pyramid:
             self._levels.insert(0, Level(photo.rgb, photo.reduction))
 
     def for_canvas(self, side: int) -> Level:
-        """The finest level that bilinear resizing can bring to a longer side of `side` pixels."""
+        """Return the finest level that bilinear resizing can bring to a longer side of `side` pixels."""
         return self._first(lambda level: level.longer_side <= _LARGEST_STEP * side)
 
     def for_crop(self, scale: float) -> Level:
-        """The coarsest level with a pixel for each of a crop's, which shows `scale` of them per original pixel."""
+        """Return the coarsest level as fine as a crop that has `scale` pixels per original pixel."""
         return self._first(lambda level: 2 * level.step * scale > 1.0)
 
     def _first(self, fits: Callable[[Level], bool]) -> Level:
-        """The finest level that fits; the coarsest that can be made, when none does."""
+        """Return the finest level that fits; the coarsest that can be made, when none does."""
         level = self.finest
         while not fits(level) and min(level.pixels.shape[:2]) >= 2 * _SMALLEST_SIDE:
             level = self._coarser_than(level)
         return level
 
     def _coarser_than(self, level: Level) -> Level:
-        """The next level; at half the size of this one where there is none yet."""
+        """Return the next level; at half the size of this one where there is none yet."""
         position = self._levels.index(level) + 1
         if position == len(self._levels):
             self._levels.append(Level(_halved(level.pixels), 2 * level.step))

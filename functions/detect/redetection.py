@@ -57,7 +57,7 @@ class KnownFaces:
     tombstones: tuple[Tombstone, ...]
 
     def in_same_bytes(self, seen: Picture, generation: int) -> frozenset[UUID]:
-        """The faces that were found in these very bytes: place alone says whether they are there still."""
+        """Return the faces that were found in these very bytes: place alone says whether they are there still."""
         return frozenset(
             face.face_id
             for face in self.faces
@@ -146,7 +146,7 @@ def _is_of(purged_from: Picture, seen: Picture) -> bool:
 
 
 def _new_id(media_id: UUID, generation: int, box: Box, used: Collection[UUID]) -> UUID:
-    """An id for a face at this place. A place may be used: by a face that has moved, or was another's."""
+    """Return an unused id for a face at this position in the photo."""
     place = f"{media_id}/{generation}/{box.x:.4f},{box.y:.4f},{box.w:.4f},{box.h:.4f}"
     face_id, number = uuid5(_NAMESPACE, place), 1
     while face_id in used:

@@ -11,7 +11,7 @@ SHORTEST_SUM = 1e-3
 
 
 def group_sums(embeddings: NDArray[np.float32], groups: NDArray[np.integer], group_count: int) -> NDArray[np.float32]:
-    """Sums of the rows in each group, float32[group_count, d]; ``groups`` is int[n], negative for none."""
+    """Sum the rows of each group, float32[group_count, d]; ``groups`` is int[n], negative for none."""
     inside = np.flatnonzero(groups >= 0)
     membership = csr_array(
         (np.ones(inside.shape[0], dtype=np.float32), (groups[inside], inside)),
@@ -21,7 +21,7 @@ def group_sums(embeddings: NDArray[np.float32], groups: NDArray[np.integer], gro
 
 
 def centroids(embeddings: NDArray[np.float32], groups: NDArray[np.integer], group_count: int) -> NDArray[np.float32]:
-    """Unit mean vectors of the rows in each group, float32[group_count, d]; ``groups`` is int[n], negative for none.
+    """Return the unit mean vector of each group, float32[group_count, d]; ``groups`` is int[n], negative for none.
 
     A group without rows, or whose rows cancel out, has the zero vector: similarity 0 to everything.
     """

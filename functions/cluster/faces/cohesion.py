@@ -1,4 +1,4 @@
-"""Every cluster is held to a mean likeness, and faces of one photo that are two people come apart. Pure."""
+"""Split clusters below a mean similarity, and separate faces of one photo that show two people. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from functions.cluster.parameters import ClusterParameters
 Labels = NDArray[np.int32]
 
 LARGEST_LINKAGE = 4096
-"""Faces of one cluster whose linkage is computed, in 300 MB. Larger clusters lose the faces that are less alike to the
-others, in the mean, than asked."""
+"""Largest cluster whose average linkage is computed, in 300 MB. Larger clusters lose the faces whose mean similarity to
+the others is below the threshold."""
 
 NEVER = 1e12
-"""A distance that no average containing it gets over, among so many faces."""
+"""The distance of pairs that must not be joined: any average that contains it is above every threshold."""
 
 
 def hold_together(
@@ -69,7 +69,7 @@ def average_linkage(embeddings: NDArray[np.float32], apart: Pairs, similarity: f
 def _parts(
     embeddings: NDArray[np.float32], photos: NDArray[np.integer], parameters: ClusterParameters
 ) -> list[NDArray[np.int64]]:
-    """The rows of each part that a cluster falls into; a single part may lack faces that cannot be in it."""
+    """Return the rows of each part that a cluster is divided into; a single part may lack conflicting faces."""
     everything = np.arange(embeddings.shape[0])
     same_photo = of_same_photo(embeddings, photos, parameters) if parameters.conflict_similarity is not None else None
     dividing = same_photo.dividing if same_photo else np.empty((0, 2), dtype=np.int64)
@@ -106,7 +106,7 @@ def _mean_likeness(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 def _without_conflicts(
     embeddings: NDArray[np.float32], photos: NDArray[np.integer], conflicts: Pairs
 ) -> NDArray[np.int64]:
-    """The rows without one of each conflicting pair: of a photo, those stay that are more like the other photos."""
+    """Remove one face of each conflicting pair: the one less similar to the faces of the other photos."""
     involved = np.unique(conflicts)
     total = embeddings.sum(axis=0)
     own = np.stack([embeddings[photos == photos[row]].sum(axis=0) for row in involved])

@@ -1,4 +1,4 @@
-"""Faces that no cluster holds: very alike ones pair up, then each joins the person it clearly belongs to. Pure."""
+"""Assign faces that are in no cluster: very similar ones form pairs, then each joins the closest clear match. Pure."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class _Units:
 
 
 def _units(labels: Labels, pairs: NDArray[np.int64]) -> _Units:
-    """The left-over faces: pairs of which neither has joined yet, and the others one by one."""
+    """Return the left-over faces: pairs of which neither has joined yet, and the others one by one."""
     open_pairs = pairs[labels[pairs[:, 0]] == NOISE]
     single = np.setdiff1d(np.flatnonzero(labels == NOISE), open_pairs)
     return _Units(np.concatenate([single, open_pairs[:, 0]]), np.concatenate([single, open_pairs[:, 1]]))

@@ -1,8 +1,9 @@
-"""What is true of faces and not of points: rules applied around HDBSCAN, each of which can be switched off.
+"""Group faces by HDBSCAN and by rules that hold for faces, each of which can be switched off.
 
-In order: faces too poor to found a person do not seed; the spanning tree is capped; every cluster is held to a mean
-likeness, and two people who stand side by side in photos come apart (:mod:`functions.cluster.faces.cohesion`);
-left-over faces pair up, and join the person they clearly belong to (:mod:`functions.cluster.faces.left_over`).
+In order: faces of poor quality do not seed clusters; the spanning tree is cut at a maximum distance; clusters below a
+mean similarity are split, and so are two people who appear side by side in photos
+(:mod:`functions.cluster.faces.cohesion`); left-over faces form pairs, and join the person they clearly belong to
+(:mod:`functions.cluster.faces.left_over`).
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def apply_face_rules(
     *,
     poor: NDArray[np.bool_] | None = None,
 ) -> Labels:
-    """The rules that follow HDBSCAN, over its ``labels`` (int32[n]); ``photos`` (int[n]) says which faces share one.
+    """Apply the face rules to the ``labels`` of HDBSCAN (int32[n]); ``photos`` (int[n]) gives the photo of each face.
 
     ``poor`` bool[n] are the faces that the gate keeps from seeding, by default all that do not seed: a copy on a
     contact sheet does not seed either, and says nothing against whom it is like.
@@ -113,7 +114,7 @@ def apply_face_rules(
 
 
 def _order_of_faces(rows: NDArray[np.float32], faces: Sequence[FaceState]) -> NDArray[np.int64]:
-    """An order of the faces that does not depend on the one they came in: by embedding, then by id."""
+    """Sort the faces by embedding, then by id, so that the result does not depend on the input order."""
     by_id = np.array(sorted(range(len(faces)), key=lambda index: faces[index].face_id), dtype=np.int64)
     return by_id[canonical_order(rows[by_id])]
 

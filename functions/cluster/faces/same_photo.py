@@ -53,7 +53,7 @@ class SamePhoto:
 def conflicting(
     embeddings: NDArray[np.float32], photos: NDArray[np.integer], parameters: ClusterParameters
 ) -> NDArray[np.int64]:
-    """The pairs of faces that must not be in one person, int64[k, 2]: rows of one photo, lower row first, ascending.
+    """Return the pairs of faces that must not be in one person, int64[k, 2]: rows of one photo, ascending.
 
     ``embeddings`` float32[m, d] of length 1 are the faces that are, or would be, one person; ``photos`` int[m] says
     which share a photo. See :func:`of_same_photo`.
@@ -64,7 +64,7 @@ def conflicting(
 def of_same_photo(
     embeddings: NDArray[np.float32], photos: NDArray[np.integer], parameters: ClusterParameters
 ) -> SamePhoto:
-    """What the faces of one photo say of the faces that are, or would be, one person.
+    """Judge the pairs of faces of one photo among faces that are, or would become, one person.
 
     ``embeddings`` float32[m, d] of length 1, ``photos`` int[m]. A pair of faces of one photo
 

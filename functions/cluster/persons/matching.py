@@ -88,7 +88,7 @@ def match_groups(
 def _split_by_owners(
     embeddings: NDArray[np.float32], labels: NDArray[np.integer], standing: Standing
 ) -> tuple[Ints, Ints]:
-    """Groups with at most one owner each: int64[n] group of each face, int64[g] owner of each group or -1."""
+    """Divide clusters so that each group has at most one owner: int64[n] group per face, int64[g] owner or -1."""
     group = np.full(labels.shape[0], NOBODY, dtype=np.int64)
     owners: list[int] = []
     person_sizes = _person_sizes(standing)
@@ -111,7 +111,7 @@ def _split_by_owners(
 
 
 def _parties(members: Ints, standing: Standing, person_sizes: Ints) -> list[int]:
-    """The persons, ascending, among whom a cluster is divided; empty when no human decision touches it.
+    """Return the persons, ascending, among whom a cluster is divided; empty when no human decision touches it.
 
     These are the persons of its anchored faces, and beside them the persons that a human told apart from another one
     in the cluster, that share it with a held person (whose faces nobody joins without being asked), or whose cluster
@@ -163,7 +163,7 @@ def _votes(group: Ints, standing: Standing) -> Ints:
 
 
 def _one_to_one(open_votes: Ints, group: Ints, standing: Standing, min_overlap: float) -> list[Pair]:
-    """The assignment of groups to persons, of those in ``open_votes``, that keeps most faces; pairs (group, person)."""
+    """Assign groups to persons, of those in ``open_votes``, so that most faces are kept; pairs (group, person)."""
     if not open_votes.size:
         return []
     group_sizes = np.bincount(group[group != NOBODY])
@@ -198,7 +198,7 @@ def _keep_fragments(
     meet: Meet,
     fragment_similarity: float,
 ) -> None:
-    """A group without a person, at least half of whose faces come from one person, stays with that one (in place).
+    """Give each group without a person the person that at least half of its faces come from (in place).
 
     So a person that HDBSCAN breaks in two stays whole, and taking it apart is for humans. But two people whom an early
     run, with few faces to go by, took for one are told apart as soon as HDBSCAN can: their means are not alike, or both

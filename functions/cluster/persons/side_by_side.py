@@ -34,7 +34,7 @@ class SideBySide:
         self._parameters = parameters
 
     def conflicts(self, rows: Ints) -> set[tuple[int, int]]:
-        """The pairs of these faces (ascending) that must not be in one person, the lower row first."""
+        """Return the pairs of these faces (ascending) that must not be in one person, the lower row first."""
         if np.unique(self._photo[rows]).size == rows.size:
             return set()
         pairs = of_same_photo(self._embeddings[rows], self._photo[rows], self._parameters).conflicting

@@ -35,7 +35,7 @@ def suggest_splits(
     side_by_side: Callable[[Ints], Pair | None],
     parameters: ClusterParameters,
 ) -> tuple[SplitSuggestion, ...]:
-    """The persons that may be two people, with the faces of the smaller half; the likeliest first.
+    """Return the persons that may be two people, with the faces of the smaller half; the likeliest first.
 
     ``embeddings`` float32[n, d] of length 1; ``members`` are rows by person; ``side_by_side`` gives two of the rows
     that stand in one photo as two people do. Where there is no such pair, the best division in two (average linkage)
@@ -69,7 +69,7 @@ def suggest_splits(
 
 
 def halves(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The division in two by average linkage of cosine distances, of float32[m, d] with m of 2 or more; bool[m].
+    """Return the division in two by average linkage of cosine distances, of float32[m, d] with m of 2 or more; bool[m].
 
     All False where every division is as good as any other.
     """

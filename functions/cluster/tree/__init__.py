@@ -1,4 +1,4 @@
-"""Exact HDBSCAN under the cosine metric. These three names are all that other packages use of it."""
+"""Exact HDBSCAN under the cosine distance. Other packages use only the three names exported here."""
 
 from functions.cluster.tree.block_runner import BlockRunner
 from functions.cluster.tree.hdbscan_cosine import Clustering, cluster

@@ -1,4 +1,4 @@
-"""The pairs that matter for a spanning tree, from the whole matrix of products: for up to a few thousand rows."""
+"""Find the candidate edges of a minimum spanning tree in the full similarity matrix, for up to a few thousand rows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from functions.cluster.tree.hdbscan_tree import dense_spanning_tree
 
 Number = TypeVar("Number", np.float32, np.float64)
 
-NEVER = -9.0
-"""Less than any product of unit rows."""
+EXCLUDED = -9.0
+"""Marks a neighbour that was counted already; less than any product of unit rows."""
 
-ITSELF = -99.0
-"""Less than any other product: a row is no neighbour of its own."""
+ON_DIAGONAL = -99.0
+"""Marks the diagonal, since a row is not its own neighbour; less than any other entry."""
 
 
-def all_products(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the matrix of products of the rows (float32[n, d]), float32[n, n]; a quarter of it is mirrored.
+def similarity_matrix(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the products of all pairs of rows (float32[n, d]), float32[n, n]; one quarter is copied by symmetry.
 
-    The copy keeps BLAS off its symmetric kernel, which crashes in some builds.
+    The rows are copied so that BLAS does not choose its symmetric kernel, which crashes in some builds.
     """
     half = rows.shape[0] // 2
     columns = rows.copy().T
@@ -33,40 +33,41 @@ def all_products(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return products
 
 
-def light_pairs(
-    products: NDArray[Number], wanted: NDArray[np.int64], slack: float
+def candidate_edges(
+    products: NDArray[Number], core_neighbours: NDArray[np.int64], tolerance: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return pairs, each once, that include all edges of the minimum spanning tree and all that give core distances.
+    """Return pairs, each once, that include all edges of the minimum spanning tree and those defining core distances.
 
-    The diagonal of ``products`` [n, n] is overwritten; ``wanted`` int64[n] says which nearest other row gives each core
-    distance (0 for a core distance of 0; where there are fewer others, all pairs of the row are light); ``slack`` is
-    twice what a product may differ from the true one.
+    The diagonal of ``products`` [n, n] is overwritten. ``core_neighbours`` int64[n] is the number of other rows within
+    each core distance: 0 for a core distance of 0; if there are fewer other rows, all pairs of the row are returned.
+    ``tolerance`` is twice the largest error of a product.
 
-    Prim's algorithm gives the rows in an order in which the bottleneck of two rows is the largest height between them.
+    In the order in which Prim's algorithm adds the rows, the bottleneck of two rows is the largest edge weight between
+    them.
     """
-    np.fill_diagonal(products, ITSELF)
-    core = _core(products, wanted)
+    np.fill_diagonal(products, ON_DIAGONAL)
+    core = _core(products, core_neighbours)
     reached = np.minimum(products, core[:, None])
     np.minimum(reached, core, out=reached)
     order, _, heights = dense_spanning_tree(np.subtract(1.0, reached, dtype=np.float64))
-    near = np.empty(products.shape, dtype=np.bool_)
-    mark_within(products.take(order, axis=0).take(order, axis=1), (heights + slack).astype(products.dtype), near)
-    one, other = np.divmod(np.flatnonzero(near), order.size)
+    mask = np.empty(products.shape, dtype=np.bool_)
+    mark_within(products.take(order, axis=0).take(order, axis=1), (heights + tolerance).astype(products.dtype), mask)
+    one, other = np.divmod(np.flatnonzero(mask), order.size)
     return order[one], order[other]
 
 
-def _core(products: NDArray[Number], wanted: NDArray[np.int64]) -> NDArray[Number]:
-    """The product of each row of a full matrix with its ``wanted``-th nearest, [n]: at most 1, and 1 for the 0th."""
-    here = np.arange(wanted.size)
-    core = np.ones(wanted.size, dtype=products.dtype)
-    taken = []
-    for turn in range(1, int(wanted.max()) + 1):
+def _core(products: NDArray[Number], core_neighbours: NDArray[np.int64]) -> NDArray[Number]:
+    """Return each row's product with its ``core_neighbours``-th nearest neighbour, [n], at most 1; 1 for the 0th."""
+    row = np.arange(core_neighbours.size)
+    core = np.ones(core_neighbours.size, dtype=products.dtype)
+    overwritten = []
+    for rank in range(1, int(core_neighbours.max()) + 1):
         column = products.argmax(axis=1)
-        nearest = products[here, column]
-        core = np.where(wanted == turn, np.minimum(nearest, 1.0), core).astype(products.dtype)
-        taken.append((column, nearest))
-        products[here, column] = NEVER
-    # The last first: where a row has fewer neighbours than wanted, the same column is taken again, as NEVER.
-    for column, nearest in reversed(taken):
-        products[here, column] = nearest
+        nearest = products[row, column]
+        core = np.where(core_neighbours == rank, np.minimum(nearest, 1.0), core).astype(products.dtype)
+        overwritten.append((column, nearest))
+        products[row, column] = EXCLUDED
+    # Restored in reverse: a row with fewer neighbours than asked for has one column overwritten more than once.
+    for column, nearest in reversed(overwritten):
+        products[row, column] = nearest
     return core

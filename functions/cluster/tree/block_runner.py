@@ -1,4 +1,4 @@
-"""Runs a function over pairs of blocks of rows: on the threads of this machine or elsewhere."""
+"""Run a function over pairs of blocks of rows, on the threads of this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 
 class BlockRunner(Protocol):
-    """Where block tasks run. Results come in any order: nothing may depend on it."""
+    """Executes block tasks. Results may come in any order, and callers must not depend on it."""
 
     def run(
         self, function: Callable[[Block, Block], Result], blocks: Sequence[Block], pairs: Sequence[Pair]
@@ -25,10 +25,13 @@ class BlockRunner(Protocol):
 
 
 class ThreadRunner:
-    """One thread per processor, each with a single-threaded BLAS; numpy frees the interpreter in large operations."""
+    """Executes block tasks on one thread per processor, each with a single-threaded BLAS.
+
+    numpy releases the interpreter's lock during large operations.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
-        """``workers``: threads; by default as many as processors this process may use."""
+        """``workers`` is the number of threads; by default that of the processors this process may use."""
         self._workers = workers or available_processors()
 
     def run(
@@ -41,17 +44,17 @@ class ThreadRunner:
 
 
 def available_processors() -> int:
-    """The number of processors this process may run on."""
+    """Return the number of processors this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def block_pairs(count: int) -> list[Pair]:
-    """All pairs (i, j) of ``count`` blocks with i <= j, those of a block with itself first."""
+    """Return all pairs (i, j) of ``count`` blocks with i <= j, those with i = j first."""
     return [(i, i) for i in range(count)] + [(i, j) for i in range(count) for j in range(i + 1, count)]
 
 
 def block_bounds(count: int, block_rows: int) -> list[Pair]:
-    """Even cuts of ``count`` rows into blocks of at most about ``block_rows``: (begin, end) of each."""
+    """Divide ``count`` rows evenly into blocks of at most ``block_rows``; return (begin, end) of each."""
     blocks = max(1, -(-count // block_rows))
     size = -(-count // blocks)
     return [(begin, min(begin + size, count)) for begin in range(0, count, size)]

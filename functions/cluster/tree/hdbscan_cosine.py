@@ -1,8 +1,8 @@
-"""Exact HDBSCAN under the cosine metric, the same for every order of its input.
+"""Exact HDBSCAN under the cosine distance. The result does not depend on the order of the input.
 
-The condensed tree and the selection of clusters are those of the ``hdbscan`` package
-(:mod:`functions.cluster.tree.hdbscan_tree`); the spanning tree is our own
-(:mod:`functions.cluster.tree.spanning_tree`).
+The condensed tree and the cluster selection come from the ``hdbscan`` and scikit-learn packages
+(:mod:`functions.cluster.tree.hdbscan_tree`); the minimum spanning tree is computed in
+:mod:`functions.cluster.tree.spanning_tree`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from functions.cluster.tree.hdbscan_tree import select_clusters, single_linkage
 from functions.cluster.tree.spanning_tree import SpanningTree, minimum_spanning_tree
 
 SMALLEST_CLUSTER = 2
-"""HDBSCAN knows no clusters of one."""
+"""HDBSCAN does not define clusters of one point."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """What HDBSCAN says of each of n rows.
+    """The result of HDBSCAN for n rows.
 
     ``labels``: int32[n], 0..k-1 in the order of each cluster's first row, or -1 for noise.
-    ``probabilities``: float32[n] in [0, 1], how firmly the row sits in its cluster; 0 for noise.
+    ``probabilities``: float32[n] in [0, 1], the strength of each row's membership in its cluster; 0 for noise.
     """
 
     labels: NDArray[np.int32]
@@ -47,11 +47,12 @@ def cluster(
 ) -> Clustering:
     """Run HDBSCAN (excess of mass) with the cosine distance over ``embeddings`` (float32[n, d], rows of length 1).
 
-    ``max_distance`` cuts the tree at that distance (:func:`label_tree`); None gives HDBSCAN's own clusters.
-    ``min_samples`` counts the other points, as the ``hdbscan`` package does. Exact, deterministic, and independent
-    of the order of the rows: where distances tie, the plain cosine distance decides, then the rows' contents.
-    ``runner`` is where blocks of large events run, the threads of this machine by default; labels do not depend on it.
-    Any n from 0 up; fewer than ``min_cluster_size`` rows are all noise.
+    ``max_distance`` cuts the tree at that distance (:func:`label_tree`); None gives the clusters of plain HDBSCAN.
+    ``min_samples`` does not count the point itself, as in the ``hdbscan`` package. The result is exact,
+    deterministic, and independent of the order of the rows: ties between mutual reachability distances are broken by
+    the cosine distance, then by the contents of the rows. ``runner`` computes the blocks of large inputs, by default on
+    the threads of this machine; the labels do not depend on it. n may be 0; fewer than ``min_cluster_size`` rows are
+    all noise.
 
     Raises EmbeddingsRefusedError for rows that are not finite or not of length 1, and ValueError for parameters
     out of range.
@@ -80,10 +81,11 @@ def label_tree(
 ) -> Clustering:
     """Select clusters from a spanning tree with hdbscan's condensed tree, excess of mass and epsilon search.
 
-    With ``max_distance`` None, the result is HDBSCAN's own. Otherwise the tree is cut at that mutual reachability:
-    what hangs together only by longer edges falls apart all at once, and a far-away phantom cluster takes the
-    tree's root with it, so that one single cluster (an event with one person) is found where HDBSCAN, which never
-    selects the root, would break it up or call it noise.
+    With ``max_distance`` None, the result is that of plain HDBSCAN. Otherwise the tree is cut at that mutual
+    reachability distance: its longer edges are replaced by edges of exactly that length, so that all components
+    separate at the same level. An artificial cluster is added at that level as well. It makes every real cluster
+    a descendant of the root. HDBSCAN never selects the root, and would otherwise split a single cluster (an event with
+    one person) or label it noise.
     """
     _check_parameters(min_cluster_size, min_samples, cluster_selection_epsilon)
     if tree.size < max(min_cluster_size, SMALLEST_CLUSTER):
@@ -101,10 +103,10 @@ def label_tree(
 
 
 def _cut(edges: NDArray[np.float64], size: int, min_cluster_size: int, max_distance: float) -> NDArray[np.float64]:
-    """Replace edges longer than ``max_distance`` by joints of exactly that length, between whole components.
+    """Replace edges longer than ``max_distance`` by edges of exactly that length between whole components.
 
-    Components that can be clusters (and the phantom one) are joined first, the small ones last: those then leave
-    from the root of the tree and belong to no cluster.
+    Components large enough to be clusters, and the artificial one, are joined first, the small ones last: the small
+    ones then split off at the root of the tree and belong to no cluster.
     """
     kept = edges[edges[:, 2] <= max_distance]
     adjacency = coo_array(
@@ -114,12 +116,14 @@ def _cut(edges: NDArray[np.float64], size: int, min_cluster_size: int, max_dista
     _, component = connected_components(adjacency, directed=False)
     _, anchors, sizes = np.unique(component, return_index=True, return_counts=True)
     anchors = anchors[np.lexsort((anchors, sizes < min_cluster_size))]
-    phantoms = np.arange(size, size + min_cluster_size)
-    # The phantoms sit together at half the cut: nearer than anything they are joined to, at any epsilon.
-    inner = np.column_stack([phantoms[:-1], phantoms[1:], np.full(min_cluster_size - 1, max_distance / 2.0)])
-    joints = np.column_stack([np.concatenate([[size], anchors[:-1]]), anchors, np.full(anchors.shape[0], max_distance)])
-    near = np.concatenate([inner, kept])
-    return np.concatenate([near[np.argsort(near[:, 2], kind="stable")], joints])
+    artificial = np.arange(size, size + min_cluster_size)
+    # The points of the artificial cluster are at half the cut distance: nearer to each other than to any real point.
+    inner = np.column_stack([artificial[:-1], artificial[1:], np.full(min_cluster_size - 1, max_distance / 2.0)])
+    joining = np.column_stack(
+        [np.concatenate([[size], anchors[:-1]]), anchors, np.full(anchors.shape[0], max_distance)]
+    )
+    short = np.concatenate([inner, kept])
+    return np.concatenate([short[np.argsort(short[:, 2], kind="stable")], joining])
 
 
 def _all_noise(count: int) -> Clustering:

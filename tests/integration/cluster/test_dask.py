@@ -12,7 +12,7 @@ from distributed import LocalCluster
 from functions.cluster.dask_runner import DaskRunner, OnDemand, connected
 from functions.cluster.run import ClusterRun
 from functions.cluster.tree.block_runner import Pair
-from functions.cluster.tree.spanning_tree import ALL_PAIRS, minimum_spanning_tree
+from functions.cluster.tree.spanning_tree import MAX_ALL_PAIRS, minimum_spanning_tree
 from functions.cluster.workers import workers_at
 from shared.errors import Retryable
 from shared.outbox import Outbox
@@ -21,7 +21,7 @@ from tests.bulk_event import insert_event
 from tests.integration.cluster.conftest import Clustering
 from tests.simulated_events import Scenario, simulate
 
-FACES = ALL_PAIRS + 100
+FACES = MAX_ALL_PAIRS + 100
 """Enough for the event to be spread over the workers."""
 
 
@@ -33,7 +33,7 @@ def scheduler_address() -> Iterator[str]:
 
 def test_two_workers_give_the_very_same_tree_as_threads_and_as_the_whole_matrix(scheduler_address: str) -> None:
     embeddings = simulate(Scenario(faces=FACES, main_presence=0.3, main_persons=2), 1).embeddings
-    whole = minimum_spanning_tree(embeddings, 2, all_pairs_up_to=FACES)
+    whole = minimum_spanning_tree(embeddings, 2, max_all_pairs=FACES)
     threads = minimum_spanning_tree(embeddings, 2, block_rows=600)
     with connected(scheduler_address) as client:
         workers = minimum_spanning_tree(embeddings, 2, block_rows=600, runner=DaskRunner(client))

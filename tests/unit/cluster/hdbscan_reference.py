@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from functions.cluster.embeddings import canonical_order
-from functions.cluster.tree.edges import exact_lengths, measured_exactly
+from functions.cluster.tree.edges import exact_distances, exact_norms
 from functions.cluster.tree.spanning_tree import SpanningTree
 
 Embeddings = NDArray[np.float32]
@@ -96,13 +96,13 @@ def hdbscan_in_canonical_order(
 def spanning_tree_of_all_pairs(embeddings: Embeddings, min_samples: int) -> SpanningTree:
     """The canonical minimum spanning tree by the textbook: all pairs sorted, each taken unless it closes a ring.
 
-    Sums are our own (:func:`measured_exactly`), so that the trees can be compared bit by bit.
+    Sums are our own (:func:`exact_distances`), so that the trees can be compared bit by bit.
     """
     count = embeddings.shape[0]
     order = canonical_order(embeddings)
     rows = embeddings[order]
     low, high = np.triu_indices(count, 1)
-    distance = measured_exactly(rows, exact_lengths(rows), low, high)
+    distance = exact_distances(rows, exact_norms(rows), low, high)
     square = np.zeros((count, count))
     square[low, high] = square[high, low] = distance
     core = np.sort(square, axis=1)[:, min(min_samples, count - 1)]

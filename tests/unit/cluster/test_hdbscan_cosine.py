@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from functions.cluster.embeddings import EmbeddingsRefusedError
 from functions.cluster.labels import relabelled
-from functions.cluster.tree import all_pairs, blocked_tree, flood
+from functions.cluster.tree import all_pairs, blocked_tree, float64_candidates
 from functions.cluster.tree.block_runner import ThreadRunner
 from functions.cluster.tree.hdbscan_cosine import cluster, label_tree
 from functions.cluster.tree.spanning_tree import SpanningTree, minimum_spanning_tree
@@ -189,9 +189,9 @@ def test_blocks_of_any_size_give_the_very_same_tree(
         embeddings,
         min_samples,
         runner=ThreadRunner(3),
-        all_pairs_up_to=1,
+        max_all_pairs=1,
         block_rows=block_rows,
-        scout_dimensions=dimensions,
+        projected_dimensions=dimensions,
     )
     assert_same_tree(blocked, spanning_tree_of_all_pairs(embeddings, min_samples))
 
@@ -204,23 +204,25 @@ def test_at_a_thousand_the_tree_is_that_of_all_pairs(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", [people, one_cluster, near_duplicates, bursts, lattice], ids=named)
-@pytest.mark.parametrize("all_pairs_up_to", [1, 1000])
+@pytest.mark.parametrize("max_all_pairs", [1, 1000])
 def test_pairs_that_are_told_apart_in_float64_give_the_very_same_tree(
-    make: Make, all_pairs_up_to: int, monkeypatch: pytest.MonkeyPatch
+    make: Make, max_all_pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocked_tree, "FLOOD", 0)
-    monkeypatch.setattr(flood, "FLOOD", 0)
-    monkeypatch.setattr(flood, "PART_ROWS", 40)
+    monkeypatch.setattr(blocked_tree, "MAX_CANDIDATES_PER_ROW", 0)
+    monkeypatch.setattr(float64_candidates, "MAX_CANDIDATES_PER_ROW", 0)
+    monkeypatch.setattr(float64_candidates, "PART_ROWS", 40)
     looked_at = []
 
-    def light_pairs(products: NDArray[np.float64], wanted: NDArray[np.int64], slack: float) -> flood.Pairs:
+    def candidate_edges(
+        products: NDArray[np.float64], wanted: NDArray[np.int64], tolerance: float
+    ) -> float64_candidates.Pairs:
         looked_at.append(wanted.size)
-        return all_pairs.light_pairs(products, wanted, slack)
+        return all_pairs.candidate_edges(products, wanted, tolerance)
 
-    monkeypatch.setattr(flood, "light_pairs", light_pairs)
+    monkeypatch.setattr(float64_candidates, "candidate_edges", candidate_edges)
     for seed, count in enumerate((30, 130, 400)):
         embeddings = make(np.random.default_rng(seed), count)
-        found = minimum_spanning_tree(embeddings, 2, all_pairs_up_to=all_pairs_up_to, block_rows=110)
+        found = minimum_spanning_tree(embeddings, 2, max_all_pairs=max_all_pairs, block_rows=110)
         assert_same_tree(found, spanning_tree_of_all_pairs(embeddings, 2))
     assert looked_at, "nothing was looked at in float64, so the test shows nothing"
 
