@@ -78,7 +78,7 @@ def _options(arguments: argparse.Namespace) -> CloudOptions:
 
 
 def _from_environment() -> dict[str, str]:
-    """The functions' own settings that the caller has set, so that they can be tried out."""
+    """Collect the functions' settings that the caller has set, so that they can be tried out."""
     names = (
         *(
             "CLUSTER_",

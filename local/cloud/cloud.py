@@ -174,7 +174,7 @@ class Cloud:
         self._running().wait_ready(name)
 
     def pids(self) -> Mapping[str, int]:
-        """The process id of every part that runs now."""
+        """Return the process id of every part that is running."""
         return self._running().pids()
 
     def _running(self) -> Supervisor:

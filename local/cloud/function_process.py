@@ -38,7 +38,7 @@ FUNCTIONS = (
 
 
 def function_process(function: Function, addresses: Addresses, environment: Mapping[str, str]) -> Process:
-    """``function`` at its address of ``addresses``, told about all of them by its environment.
+    """Describe the process of ``function``; its environment names all ``addresses``.
 
     ``environment`` is added, and wins.
     """

@@ -97,18 +97,18 @@ class Mails:
         unfinished.rename(self._folder / f"{name}.eml")
 
     def names(self) -> list[str]:
-        """The mails, the newest first."""
+        """Return the mails' names, the newest first."""
         return sorted((path.stem for path in self._folder.glob("*.eml")), reverse=True)
 
     def content(self, name: str) -> bytes | None:
-        """The mail's bytes, None when there is no such mail."""
+        """Return the mail's bytes; None when there is no such mail."""
         if _NAME.fullmatch(name) is None:
             return None
         path = self._folder / f"{name}.eml"
         return path.read_bytes() if path.is_file() else None
 
     def mail(self, name: str) -> Mail | None:
-        """The mail to be shown, None when there is no such mail."""
+        """Return the mail as it is shown; None when there is no such mail."""
         content = self.content(name)
         if content is None:
             return None
@@ -127,7 +127,7 @@ class Mails:
 
 
 def inbox_process(name: str, port: int, smtp_port: int, folder: Path, directory: Path) -> Process:
-    """The inbox: its page on ``port``, SMTP on ``smtp_port``; run in the repository's root ``directory``."""
+    """Describe the inbox's process: page on ``port``, SMTP on ``smtp_port``, run in ``directory``."""
     return Process(
         name=name,
         command=(
@@ -140,7 +140,7 @@ def inbox_process(name: str, port: int, smtp_port: int, folder: Path, directory:
 
 
 def page(mails: Mails) -> flask.Flask:
-    """The web page."""
+    """Make the web page."""
     site = flask.Flask("inbox", static_folder=None)
 
     @site.get("/")
@@ -184,7 +184,7 @@ def _content(part: Any) -> str:  # noqa: ANN401 - the standard library's types a
 
 
 def _with_images(html: str, message: EmailMessage) -> str:
-    """The HTML with ``cid:`` addresses replaced by the images themselves."""
+    """Replace ``cid:`` URLs in the HTML by the images themselves."""
     images = {
         str(part["Content-ID"]).strip("<>"): (part.get_content_type(), part.get_payload(decode=True))
         for part in message.walk()

@@ -35,7 +35,7 @@ _FAST = ("fsync=off", "full_page_writes=off")
 
 
 def database_url(port: int, database: str = DATABASE) -> str:
-    """The address of ``database``; TLS is ruled out because loopback has none and dbmate would insist."""
+    """Return the URL of ``database``, without TLS: loopback has none, and dbmate would insist on it."""
     return with_search_path(f"postgresql://{_USER}@127.0.0.1:{port}/{database}?sslmode=disable")
 
 
@@ -80,7 +80,7 @@ def postgres_process(name: str, port: int, state: Path, report: Report, *, fast:
 
 
 def program(name: str) -> Path:
-    """A program of PostgreSQL's own, as ``psql`` or ``pg_dump``, in the version that is run here.
+    """Return the path of a PostgreSQL program such as ``psql`` or ``pg_dump``, of the same version as the server.
 
     Raises:
         ProcessFailedError: the package that carries them is not installed.
@@ -130,7 +130,7 @@ def _can_reach(folder: Path, user: tuple[int, int] | None) -> bool:
 
 
 def _open_place(state: Path) -> Path:
-    """A folder of ours that everybody may pass through, the same one for the same ``state``."""
+    """Make a folder that every user may pass through, always the same for the same ``state``."""
     key = hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:16]
     place = _OPEN_PLACE / f"trombi-{key}"
     place.mkdir(mode=_SEARCHABLE, exist_ok=True)
@@ -153,7 +153,7 @@ def _reachable_data(state: Path, user: tuple[int, int] | None, report: Report) -
 
 
 def _reachable_binaries(state: Path, user: tuple[int, int] | None, report: Report) -> Path:
-    """The folder of the binaries, or of a copy of them that ``user`` can reach."""
+    """Return the folder of the binaries, or of a copy that ``user`` can reach."""
     installation = _installation()
     package = installation.parent
     if _can_reach(installation / "bin", user):

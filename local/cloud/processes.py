@@ -192,12 +192,12 @@ class _Keeper(threading.Thread):
         self._failed(message)
 
     def tail(self) -> str:
-        """The last lines that the present life of the process wrote."""
+        """Return the last lines that the process has written since its last start."""
         lines = self._lines()[-_TAIL_LINES:]
         return "\n".join([f"last lines of {self.log}:", *(f"  {line}" for line in lines)])
 
     def last_line(self) -> str:
-        """What the present life of the process wrote last: for wrong settings the line that names them."""
+        """Return the last line since the last start: for wrong settings, the one that names them."""
         return next(reversed(self._lines()), f"{self.process.name} has wrong settings")
 
     def _lines(self) -> list[str]:
@@ -297,7 +297,7 @@ class Supervisor:
         self._keepers[name].signal(signal.SIGKILL)
 
     def pids(self) -> Mapping[str, int]:
-        """The process id of every process that runs now."""
+        """Return the process id of every running process."""
         return {name: keeper.pid for name, keeper in self._keepers.items() if keeper.pid is not None}
 
     def starts(self, name: str) -> int:

@@ -108,7 +108,7 @@ class State:
         _write(self._addresses_path, content)
 
     def ports(self, *names: str) -> dict[str, int]:
-        """A free port on the loopback interface for every name: the one it had before, if possible."""
+        """Choose a free port on the loopback interface for every name: the one it had before, if possible."""
         path = self.directory / "ports.json"
         known: dict[str, int] = {}
         with contextlib.suppress(OSError, ValueError):
@@ -127,7 +127,7 @@ class State:
         return chosen
 
     def secret(self, name: str) -> str:
-        """A random secret (64 hex digits), the same at every start on this directory."""
+        """Return a random secret (64 hex digits), the same at every start on this directory."""
         path = self.directory / f"{name}.secret"
         with contextlib.suppress(FileNotFoundError):
             return path.read_text(encoding="ascii")
@@ -138,7 +138,7 @@ class State:
 
 
 def running(directory: Path) -> Addresses | None:
-    """The addresses of the cloud that runs on ``directory``; None if none does or it is still starting."""
+    """Return the addresses of the cloud that runs on ``directory``; None if there is none or it is starting."""
     try:
         with (directory / "lock").open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -51,7 +51,7 @@ class Directory:
     following: int
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """The integers of a tag; none where it is absent, of another type, or beyond the end of the file."""
+        """Return the integers of a tag; none if it is absent, of another type, or beyond the end of the file."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _INTEGERS or not 0 < entry.count <= _MOST_VALUES:
             return ()
@@ -60,18 +60,18 @@ class Directory:
         return struct.unpack_from(f"{self.order}{entry.count}{_INTEGERS[entry.kind]}", self.data, entry.start)
 
     def number(self, tag: int, default: int = 0) -> int:
-        """The first integer of a tag, or the default."""
+        """Return the first integer of a tag, or the default."""
         return next(iter(self.numbers(tag)), default)
 
     def content(self, tag: int) -> bytes:
-        """The bytes of a tag, whatever its type; none where they are not all there."""
+        """Return the bytes of a tag, whatever its type; none if some are missing."""
         entry = self.entries.get(tag)
         if entry is None or entry.start + entry.length > len(self.data):
             return b""
         return self.data[entry.start : entry.start + entry.length]
 
     def text(self, tag: int) -> str:
-        """The text of a tag, up to its NUL."""
+        """Return the text of a tag, up to its NUL."""
         return self.content(tag).split(b"\0", 1)[0].decode("ascii", "replace").strip()
 
     @property
@@ -149,7 +149,7 @@ def directories(data: bytes) -> Iterator[Directory]:
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation that an EXIF block (a TIFF header and its directories) tells: 1 to 8, and 1 for none.
+    """Return the orientation of an EXIF block (a TIFF header and its directories): 1 to 8; 1 if there is none.
 
     As in browsers, EXIF alone counts, XMP's `tiff:Orientation` does not; the tag is one SHORT, as EXIF says, or it is
     not looked at; and a directory that is cut tells what is left of it. Other damaged metadata counts as none.

@@ -38,7 +38,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 
 def without_metadata(data: bytes) -> bytes:
-    """The file with its EXIF and XMP items renamed, so that no reader looks into them; nothing else moves."""
+    """Rename the file's EXIF and XMP items, so that no reader parses them; no other byte moves."""
     places = list(_metadata_items(data))
     if not places:
         return data
@@ -94,7 +94,7 @@ def _below(data: bytes, path: tuple[bytes, ...], start: int = 0, end: int | None
 
 
 def _first_size(data: bytes, box: tuple[int, int] | None) -> int:
-    """The size of a track's first sample: one for all, or the first of a table."""
+    """Return the size of a track's first sample: one size for all, or the first of a table."""
     start, end = box or (0, 0)
     numbers = data[start + 4 : min(start + 16, end)]  # one for all, how many, the first
     return int.from_bytes(numbers[:4], "big") or int.from_bytes(numbers[8:], "big")

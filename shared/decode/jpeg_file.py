@@ -137,6 +137,6 @@ def _says_how_to_read(marker: int, content: bytes) -> bool:
 
 
 def _joined(pieces: list[bytes]) -> bytes:
-    """The profile of its numbered pieces (ICC.1:2022, B.4); empty when one is missing."""
+    """Join the numbered pieces of a profile (ICC.1:2022, B.4); empty when one is missing."""
     usable = sorted(piece for piece in pieces if len(piece) > 1)
     return b"".join(piece[2:] for piece in usable) if usable and usable[0][1] == len(usable) else b""

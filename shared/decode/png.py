@@ -36,7 +36,7 @@ def size(data: bytes) -> tuple[int, int] | None:
 
 
 def bytes_a_pixel(data: bytes) -> int:
-    """What decoding a pixel takes: Pillow's picture, and a second one where it has to be converted."""
+    """Return the bytes that decoding a pixel takes: Pillow's picture, and a second one if it must be converted."""
     depth, colour_type = data[24:26].ljust(2, b"\0")
     if colour_type == _OF_PALETTE:
         return _PALETTE
@@ -48,7 +48,7 @@ def bytes_a_pixel(data: bytes) -> int:
 
 
 def essence(data: bytes) -> Essence:
-    """The pixels' chunks alone, the orientation of eXIf, and the profile of iCCP.
+    """Return the chunks of pixels alone, the orientation of eXIf, and the profile of iCCP.
 
     The header is there: `size` has read it.
 
@@ -98,7 +98,7 @@ def _is_complete(chunk: bytes) -> bool:
 
 
 def _profile(content: bytes) -> bytes:
-    """The unpacked profile; empty when it is broken or has more than any profile."""
+    """Decompress the profile; empty when it is broken or larger than any profile."""
     _, _, packed = content.partition(b"\0")
     unpacker = zlib.decompressobj()
     try:

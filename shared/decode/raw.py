@@ -64,7 +64,7 @@ def kind_of_raw(data: bytes, found: list[Page]) -> str | None:
 
 
 def preview_of_tiff(data: bytes, found: list[Page]) -> Preview | None:
-    """The largest rendered picture of a TIFF-like raw; None when none is in full size."""
+    """Return the largest rendered picture of a TIFF-like raw file; None when none has full size."""
     every = list(directories(data))
     orientation = every[0].orientation if every and ORIENTATION in every[0].entries else None
     sensor = max((max(page.width, page.height) for page in found if page.photometric in _SENSOR), default=0)
@@ -79,14 +79,14 @@ def preview_of_tiff(data: bytes, found: list[Page]) -> Preview | None:
 
 
 def preview_of_fujifilm(data: bytes) -> Preview | None:
-    """The JPEG that a RAF's header points to (bytes 84 to 92); None when it is not in full size."""
+    """Return the JPEG that a RAF's header points to (bytes 84 to 92); None when it does not have full size."""
     start, length = (int.from_bytes(data[at : at + 4], "big") for at in (84, 88))
     jpeg = data[start : start + length]
     return Preview(jpeg, None) if length == len(jpeg) and _is_full(_longer_side(jpeg), 0) else None
 
 
 def preview_of_canon(data: bytes) -> Preview | None:
-    """The largest JPEG among the tracks of a CR3; None when it is not in full size."""
+    """Return the largest JPEG among the tracks of a CR3; None when it does not have full size."""
     jpegs = [data[start:end] for start, end in iso_media.canon_previews(data)]
     longest, jpeg = max(((_longer_side(jpeg), jpeg) for jpeg in jpegs), key=lambda sized: sized[0], default=(0, b""))
     directory = iso_media.canon_directory(data)
@@ -95,7 +95,7 @@ def preview_of_canon(data: bytes) -> Preview | None:
 
 
 def _jpegs(data: bytes, directory: Directory) -> Iterator[bytes]:
-    """The JPEG files that a directory points to: a thumbnail's tags, its only strip, or Panasonic's own tag."""
+    """Yield the JPEG files that a directory points to: a thumbnail's tags, its only strip, or Panasonic's tag."""
     for starts, lengths in ((_JPEG_START, _JPEG_LENGTH), (_STRIP_STARTS, _STRIP_LENGTHS)):
         start, length = directory.numbers(starts), directory.numbers(lengths)
         if len(start) == len(length) == 1:

@@ -72,13 +72,13 @@ def pages(data: bytes) -> Iterator[Page]:
 
 
 def picture_of(found: list[Page]) -> Page | None:
-    """The largest full page, the first of equals; of the reduced ones where there is no other."""
+    """Return the largest full page (the first of equals), or the largest reduced page if there is no full one."""
     full = [page for page in found if not page.is_reduced] or found
     return max(full, key=lambda page: page.width * page.height, default=None)
 
 
 def essence(data: bytes, page: Page) -> Essence:
-    """A file of one page: the same bytes, and a new directory behind them that a new header points to."""
+    """Make a file of one page: the same bytes, followed by a new directory that a new header points to."""
     made = layout(data)
     if made is None:
         return Essence(data)
@@ -89,7 +89,7 @@ def essence(data: bytes, page: Page) -> Essence:
 
 
 def why_misread(page: Page) -> str | None:
-    """What about a page Pillow would take for other pixels without complaint, in words; None when nothing is.
+    """Say why Pillow would silently misread a page's pixels; None if it would not.
 
     It reads every plane of uncompressed 16-bit colours as one of 8 bits.
     """
@@ -102,7 +102,7 @@ def why_misread(page: Page) -> str | None:
 
 
 def why_not_read(page: Page) -> str | None:
-    """What about a page's numbers is beyond what is read, in words; None when nothing is."""
+    """Say which of a page's numbers exceeds the limits; None if none does."""
     if page.directory.data.startswith(_BIG_ENDIAN_BIG):
         return "the pixels of a BigTIFF whose numbers are big-endian"
     if _FLOATING_POINT in page.directory.numbers(SAMPLE_FORMAT):

@@ -14,7 +14,7 @@ _METADATA_FLAGS: Final = 0x2C
 
 
 def essence(data: bytes) -> Essence:
-    """The chunks of pixels alone, the orientation of EXIF and the profile of ICCP."""
+    """Return the chunks of pixels alone, the orientation of EXIF, and the profile of ICCP."""
     kept, orientation, profile = list[bytes](), 1, b""
     for kind, start, end in _chunks(data):
         content = data[start + 8 : end]
