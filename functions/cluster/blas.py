@@ -1,7 +1,8 @@
-"""Restrict BLAS to the calling thread, where other threads compute or many small products follow each other."""
+"""Choose the threads of BLAS: one where other threads compute or many small products follow each other, else all."""
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -14,6 +15,13 @@ def single_threaded_blas() -> AbstractContextManager[object]:
     BLAS threads keep spinning for a while after each product and compete with the threads of this process.
     """
     limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    return limited
+
+
+def multi_threaded_blas() -> AbstractContextManager[object]:
+    """Let BLAS use all processors of this process, within this context: for one large product."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limited: AbstractContextManager[object] = _blas().limit(limits=processors, user_api="blas")
     return limited
 
 

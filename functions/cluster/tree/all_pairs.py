@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from functions.cluster.blas import multi_threaded_blas
 from functions.cluster.tree.bottlenecks import mark_within
 from functions.cluster.tree.hdbscan_tree import dense_spanning_tree
 
@@ -14,6 +15,8 @@ Number = TypeVar("Number", np.float32, np.float64)
 
 EXCLUDED = -9.0
 """Marks a neighbour that was counted already; less than any product of unit rows."""
+
+_ROWS_IN_CACHE = 128
 
 ON_DIAGONAL = -99.0
 """Marks the diagonal, since a row is not its own neighbour; less than any other entry."""
@@ -27,8 +30,9 @@ def similarity_matrix(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     half = rows.shape[0] // 2
     columns = rows.copy().T
     products = np.empty((rows.shape[0], rows.shape[0]), dtype=np.float32)
-    np.matmul(rows[:half], columns, out=products[:half])
-    np.matmul(rows[half:], columns[:, half:], out=products[half:, half:])
+    with multi_threaded_blas():
+        np.matmul(rows[:half], columns, out=products[:half])
+        np.matmul(rows[half:], columns[:, half:], out=products[half:, half:])
     products[half:, :half] = products[:half, half:].T
     return products
 
@@ -47,9 +51,12 @@ def candidate_edges(
     """
     np.fill_diagonal(products, ON_DIAGONAL)
     core = _core(products, core_neighbours)
-    reached = np.minimum(products, core[:, None])
-    np.minimum(reached, core, out=reached)
-    order, _, heights = dense_spanning_tree(np.subtract(1.0, reached, dtype=np.float64))
+    weights = np.empty(products.shape)
+    for start in range(0, core.size, _ROWS_IN_CACHE):
+        block = slice(start, start + _ROWS_IN_CACHE)
+        reached = np.minimum(products[block], core[block, None])
+        np.subtract(1.0, np.minimum(reached, core, out=reached), out=weights[block])
+    order, _, heights = dense_spanning_tree(weights)
     mask = np.empty(products.shape, dtype=np.bool_)
     mark_within(products.take(order, axis=0).take(order, axis=1), (heights + tolerance).astype(products.dtype), mask)
     one, other = np.divmod(np.flatnonzero(mask), order.size)
