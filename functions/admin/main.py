@@ -6,7 +6,7 @@ import flask
 import functions_framework
 
 from functions.admin.door.auth import Authenticator
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.settings import AdminSettings
 from functions.admin.site import make_site
 from shared.database import Database
@@ -20,15 +20,15 @@ from shared.storage import CloudStorage
 class Admin:
     """Answers the requests of one process."""
 
-    def __init__(self, room: Room) -> None:
-        self.room = room
-        self.site = make_site(room, Authenticator(room.settings))
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.site = make_site(resources, Authenticator(resources.settings))
 
     def answer(self, request: flask.Request) -> flask.Response:
         """Answer one request; ``GET /healthz`` opens no connection."""
         if request.path == READY_PATH and request.method == "GET":
             return flask.Response("ready\n", mimetype="text/plain")
-        with log_context(trace=trace_of(dict(request.headers), self.room.settings.google_cloud_project)):
+        with log_context(trace=trace_of(dict(request.headers), self.resources.settings.google_cloud_project)):
             # The framework's application hands its request on as it came; a stream is passed through as it grows.
             answer: flask.Response = flask.Response.from_app(self.site.wsgi_app, request.environ)  # type: ignore[assignment]
             return answer
@@ -43,7 +43,7 @@ def admin() -> Admin:
     objects = CloudStorage(settings.google_cloud_project)
     # Deletions are left to the functions that may delete: admin only reads the buckets.
     outbox = Outbox(database, PubSubPublisher(settings.google_cloud_project))
-    return Admin(Room(settings, database, outbox, objects))
+    return Admin(Resources(settings, database, outbox, objects))
 
 
 @functions_framework.http

@@ -19,7 +19,7 @@ from functions.admin.door.answers import pack
 from functions.admin.door.auth import Authenticator, Unauthenticated
 from functions.admin.door.idempotency import HEADER as IDEMPOTENCY_KEY
 from functions.admin.door.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.events import progress
 from functions.admin.events import routes as events
 from functions.admin.invitations import routes as invitations
@@ -38,7 +38,7 @@ from shared.service import READY_PATH
 from shared.storage import ObjectMissing
 
 # One line per noun.
-ROUTES: tuple[Callable[[Room], APIBlueprint], ...] = (
+ROUTES: tuple[Callable[[Resources], APIBlueprint], ...] = (
     decision_routes.routes,
     events.routes,
     faces.routes,
@@ -82,7 +82,7 @@ _SECURITY_HEADERS = {
 }
 
 
-def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
+def make_site(resources: Resources, authenticator: Authenticator) -> OpenAPI:
     """The application with all its routes; opens nothing."""
     site = _Site(
         __name__,
@@ -98,8 +98,8 @@ def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
     site.json = _Json(site)
     site.before_request(lambda: pages.page_of_list(flask.request))
     _set_door(site, authenticator)
-    _tell_errors(site, room)
-    _set_headers(site, room)
+    _tell_errors(site, resources)
+    _set_headers(site, resources)
 
     @site.route("/openapi.json")
     def document() -> flask.Response:
@@ -107,7 +107,7 @@ def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
 
     site.register_blueprint(api_docs.pages())
     for routes in ROUTES:
-        site.register_api(routes(room))
+        site.register_api(routes(resources))
     return site
 
 
@@ -193,11 +193,11 @@ def _refuse(error: ValidationError) -> flask.Response:
     raise invalid(error)
 
 
-def _tell_errors(site: OpenAPI, room: Room) -> None:
+def _tell_errors(site: OpenAPI, resources: Resources) -> None:
     def tell(error: Exception) -> flask.Response:
         with log_context(event_id=flask.g.get("event_id")):
             if isinstance(error, Unauthenticated):
-                _count(room, error)
+                _count(resources, error)
             return _problem_of(error).response()
 
     site.register_error_handler(Exception, tell)
@@ -234,10 +234,10 @@ def _problem_of_http(error: HTTPException) -> Problem:
     return Problem(error.code or 500, code, error.description or error.name, headers=headers)
 
 
-def _count(room: Room, refusal: Unauthenticated) -> None:
+def _count(resources: Resources, refusal: Unauthenticated) -> None:
     logger().warning("authentication failed", reason=refusal.reason)
     try:
-        with room.database.transaction() as connection:
+        with resources.database.transaction() as connection:
             store.count_auth_failure(connection, refusal.reason)
     except Retryable as error:
         logger().warning("an authentication failure was not counted", reason=str(error))
@@ -246,8 +246,8 @@ def _count(room: Room, refusal: Unauthenticated) -> None:
 # ---------------------------------------------------------------- headers
 
 
-def _set_headers(site: OpenAPI, room: Room) -> None:
-    origins = room.settings.allowed_origins
+def _set_headers(site: OpenAPI, resources: Resources) -> None:
+    origins = resources.settings.allowed_origins
 
     @site.after_request
     def add(response: flask.Response) -> flask.Response:

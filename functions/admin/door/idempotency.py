@@ -12,7 +12,7 @@ import flask
 from functions.admin.door import store
 from functions.admin.door.auth import Caller
 from functions.admin.door.problems import unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from shared.database import Connection, again_on_conflict
 
 HEADER = "Idempotency-Key"
@@ -21,7 +21,7 @@ _LONGEST_KEY = 200
 Work = Callable[[Connection], tuple[int, dict[str, Any]]]
 
 
-def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = None) -> flask.Response:
+def answer_once(resources: Resources, caller: Caller, work: Work, event_id: UUID | None = None) -> flask.Response:
     """Do ``work`` in one transaction and answer with what it returns (status and JSON object).
 
     The transaction is done again when Postgres ended it for another's sake.
@@ -35,25 +35,27 @@ def answer_once(room: Room, caller: Caller, work: Work, event_id: UUID | None = 
         Retryable: the database is away or busy.
     """
     key = flask.request.headers.get(HEADER)
-    status, answer = _answer(room, caller, work) if key is None else _answer_for_key(room, caller, key, work, event_id)
-    room.outbox.drain_quietly()
+    status, answer = (
+        _answer(resources, caller, work) if key is None else _answer_for_key(resources, caller, key, work, event_id)
+    )
+    resources.outbox.drain_quietly()
     return _response(status, answer)
 
 
 @again_on_conflict
-def _answer(room: Room, caller: Caller, work: Work) -> tuple[int, dict[str, Any]]:
-    with room.transaction(caller) as connection:
+def _answer(resources: Resources, caller: Caller, work: Work) -> tuple[int, dict[str, Any]]:
+    with resources.transaction(caller) as connection:
         return work(connection)
 
 
 @again_on_conflict
 def _answer_for_key(
-    room: Room, caller: Caller, key: str, work: Work, event_id: UUID | None
+    resources: Resources, caller: Caller, key: str, work: Work, event_id: UUID | None
 ) -> tuple[int, dict[str, Any]]:
     if not (0 < len(key) <= _LONGEST_KEY):
         raise unprocessable("invalid", f"{HEADER}: 1 to {_LONGEST_KEY} characters")
     fingerprint = _fingerprint(flask.request)
-    with room.transaction(caller) as connection:
+    with resources.transaction(caller) as connection:
         if not store.take_key(connection, caller.name, key, fingerprint, event_id):
             kept = store.kept_answer(connection, caller.name, key)
             if kept is None or bytes(kept["fingerprint"]) != fingerprint:

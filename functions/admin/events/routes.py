@@ -17,7 +17,7 @@ from functions.admin.door.answers import unless_known
 from functions.admin.door.auth import Caller
 from functions.admin.door.cursor import CursorText, PageSize, Place
 from functions.admin.door.paths import InEvent
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.events import store as events_store
 from functions.admin.events.store import AfterEvent
 
@@ -120,7 +120,7 @@ class _PlaceOfEvent(Place):
     created_at: AwareDatetime
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The routes that read events."""
     api = APIBlueprint("events", __name__, abp_tags=[Tag(name="events")])
 
@@ -131,7 +131,7 @@ def routes(room: Room) -> APIBlueprint:
         list_of = cursor.fingerprint("events", caller.name)
         place = cursor.read(_PlaceOfEvent, query.cursor, list_of)
         after = None if place is None else AfterEvent(place.created_at, place.id)
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             rows = events_store.events(connection, caller.user_id, after, query.limit + 1)
         page = rows[: query.limit]
         more = None
@@ -144,7 +144,7 @@ def routes(room: Room) -> APIBlueprint:
     def get_event(path: InEvent) -> flask.Response:
         """How an event stands: its name, its consent, whether it is archived, and for organisers how much there is."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id, "member")
             row = events_store.event(connection, path.event_id)
             counts = events_store.counts(connection, path.event_id) if entered.organises else None
@@ -154,7 +154,7 @@ def routes(room: Room) -> APIBlueprint:
     def find_members(path: InEvent, query: MemberQuery) -> flask.Response:
         """Members whose name or address begins so, for an organiser to choose from."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = events_store.members(connection, path.event_id, query.q.strip(), _MOST_MEMBERS)
         return flask.jsonify({"items": [_member(row) for row in rows]})

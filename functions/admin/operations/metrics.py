@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from functions.admin.door.auth import Caller
 from functions.admin.door.problems import forbidden
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.operations import metrics_store
 from functions.admin.operations.metrics_store import Row
 
@@ -26,7 +26,7 @@ from functions.admin.operations.metrics_store import Row
 _MOST_EVENTS = 20
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The route of metrics."""
     api = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="operations")])
 
@@ -36,7 +36,7 @@ def routes(room: Room) -> APIBlueprint:
         caller: Caller = flask.g.caller
         if not caller.is_service:
             raise forbidden("metrics are for service callers")
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             rows = metrics_store.read(connection, _MOST_EVENTS)
         return flask.Response(exposition(rows), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

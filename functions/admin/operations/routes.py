@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
 from functions.admin.door.idempotency import answer_once
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.operations.enqueue import EnqueueRequest, enqueue
 from shared.database import Connection
 
@@ -28,7 +28,7 @@ class Enqueued(BaseModel):
     jobs: list[EnqueuedJob]
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The routes of operation."""
     api = APIBlueprint("operations", __name__, abp_tags=[Tag(name="operations")])
 
@@ -40,6 +40,6 @@ def routes(room: Room) -> APIBlueprint:
         def work(connection: Connection) -> tuple[int, dict[str, Any]]:
             return 202, {"jobs": enqueue(connection, caller, body)}
 
-        return answer_once(room, caller, work, body.event_id)
+        return answer_once(resources, caller, work, body.event_id)
 
     return api

@@ -21,7 +21,7 @@ import flask
 from flask_openapi3 import APIBlueprint, Tag
 
 from functions.admin.door.problems import not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from shared import languages
 
 COOKIE = "trombi_pictures"
@@ -138,10 +138,10 @@ def _untyped(rule: str) -> str:
     return rule.replace("<uuid:", "<")
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The page's documents and files, and its sign-in."""
     api = APIBlueprint("pages", __name__, abp_tags=[Tag(name="page")])
-    public_is_secure = (room.settings.public_url or "").startswith("https:")
+    public_is_secure = (resources.settings.public_url or "").startswith("https:")
 
     @api.route("/")
     def start() -> flask.Response:

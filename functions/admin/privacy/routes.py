@@ -18,7 +18,7 @@ from functions.admin.door.cursor import CursorText, PageSize, Place
 from functions.admin.door.idempotency import answer_once
 from functions.admin.door.paths import InEvent
 from functions.admin.door.problems import conflict, not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.invitations.routes import Email
 from functions.admin.operations.enqueue import EnqueueRequest, enqueue
 from functions.admin.privacy import store as privacy_store
@@ -164,7 +164,7 @@ class _PlaceOfReceipt(Place):
     requested_at: AwareDatetime
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The routes of privacy."""
     api = APIBlueprint("privacy", __name__, abp_tags=[Tag(name="privacy")])
 
@@ -173,7 +173,10 @@ def routes(room: Room) -> APIBlueprint:
         """Switch face recognition on or off for an event. Off erases its biometrics at once."""
         caller: Caller = flask.g.caller
         return answer_once(
-            room, caller, lambda connection: (200, _consent(connection, caller, path.event_id, body)), path.event_id
+            resources,
+            caller,
+            lambda connection: (200, _consent(connection, caller, path.event_id, body)),
+            path.event_id,
         )
 
     @api.post("/event/<uuid:event_id>/archive", responses={200: Consent})
@@ -186,7 +189,7 @@ def routes(room: Room) -> APIBlueprint:
             privacy_store.archive(connection, path.event_id)
             return 200, _shown_consent(privacy_store.event_consent(connection, path.event_id))
 
-        return answer_once(room, caller, work, path.event_id)
+        return answer_once(resources, caller, work, path.event_id)
 
     @api.post("/privacy/purge", responses={200: PurgeReceipt})
     def purge(body: PurgeBody) -> flask.Response:
@@ -196,7 +199,7 @@ def routes(room: Room) -> APIBlueprint:
         and photos that are looked at again do not bring the faces back. Asking twice gives an empty receipt.
         """
         caller: Caller = flask.g.caller
-        return answer_once(room, caller, lambda connection: (200, _purge(connection, caller, body)), body.event_id)
+        return answer_once(resources, caller, lambda connection: (200, _purge(connection, caller, body)), body.event_id)
 
     @api.get("/event/<uuid:event_id>/receipts", responses={200: ReceiptPage})
     def list_receipts(path: InEvent, query: ReceiptQuery) -> flask.Response:
@@ -205,7 +208,7 @@ def routes(room: Room) -> APIBlueprint:
         list_of = cursor.fingerprint("receipts", path.event_id)
         place = cursor.read(_PlaceOfReceipt, query.cursor, list_of)
         after = None if place is None else AfterReceipt(place.requested_at, place.id)
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = privacy_store.receipts(connection, path.event_id, after, query.limit + 1)
         page = rows[: query.limit]
@@ -219,7 +222,7 @@ def routes(room: Room) -> APIBlueprint:
     def export(query: ExportQuery) -> flask.Response:
         """All that is held on a user, as JSON: their own, or of a user of an event that the caller organises."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             held = _export(connection, caller, query)
         answer = flask.jsonify(Export.model_validate(held).model_dump(mode="json"))
         answer.headers["Content-Disposition"] = 'attachment; filename="trombi-export.json"'

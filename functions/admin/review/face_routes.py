@@ -17,7 +17,7 @@ from functions.admin.door.auth import Caller
 from functions.admin.door.cursor import CursorText, PageSize, Place
 from functions.admin.door.paths import InEvent, OfFace, OfPerson
 from functions.admin.door.problems import not_found
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.review import faces_store
 from functions.admin.review.faces_store import AfterFace
 from shared.calibration import Calibration, constants_of
@@ -89,7 +89,7 @@ class _PlaceOfFace(Place):
     quality: Annotated[float, Field(ge=0, le=1)]
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The routes that read faces."""
     api = APIBlueprint("faces", __name__, abp_tags=[Tag(name="faces")])
 
@@ -100,7 +100,7 @@ def routes(room: Room) -> APIBlueprint:
         list_of = cursor.fingerprint("faces", path.person_id)
         place = cursor.read(_PlaceOfFace, query.cursor, list_of)
         after = None if place is None else AfterFace(place.quality, place.id)
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
             rows = faces_store.faces_of_person(connection, entered.event_id, path.person_id, after, query.limit + 1)
             note_read(connection, caller, entered.event_id, "person", path.person_id)
@@ -117,7 +117,7 @@ def routes(room: Room) -> APIBlueprint:
         list_of = cursor.fingerprint("faces of nobody", path.event_id)
         place = cursor.read(_PlaceOfFace, query.cursor, list_of)
         after = None if place is None else AfterFace(place.quality, place.id)
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = faces_store.faces_of_nobody(connection, path.event_id, after, query.limit + 1)
             page = rows[: query.limit]
@@ -125,7 +125,7 @@ def routes(room: Room) -> APIBlueprint:
         more = None
         if len(rows) > len(page):
             more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
-        calibration = room.settings.face_calibration
+        calibration = resources.settings.face_calibration
         items = [{**shown_face(row), "reason": why_nobody(row, calibration)} for row in page]
         return flask.jsonify({"items": items, "next_cursor": more})
 
@@ -133,7 +133,7 @@ def routes(room: Room) -> APIBlueprint:
     def get_thumbnail(path: OfFace) -> flask.Response:
         """The aligned face as JPEG; 404 from the moment that it is purged."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_face(connection, caller, path.face_id, "member")
             # The row says whether there is a thumbnail; the object may be there a moment longer.
             face = faces_store.thumbnail(connection, entered.event_id, path.face_id)
@@ -145,7 +145,7 @@ def routes(room: Room) -> APIBlueprint:
         tag = picture_tag(name, face["object_generation"], face["embedding_model"], *face["bbox"].values())
         if is_known(tag):
             return picture(None, tag)
-        return picture(_read(room, name), tag)
+        return picture(_read(resources, name), tag)
 
     return api
 
@@ -176,17 +176,17 @@ def why_nobody(row: Mapping[str, Any], calibration: Calibration | None) -> Reaso
     return why_poor(constants_of(row["embedding_model"], calibration).cluster, **measures) or "alone"
 
 
-def _read(room: Room, name: str) -> bytes:
+def _read(resources: Resources, name: str) -> bytes:
     """The object as it is now.
 
     Raises:
         Problem: 404, it is not there.
         Retryable: the bucket is away.
     """
-    bucket = room.settings.derived_bucket
+    bucket = resources.settings.derived_bucket
     try:
-        generation = room.objects.generation(bucket, name)
-        return room.objects.read(bucket, name, generation, max_bytes=_MAX_THUMBNAIL_BYTES)
+        generation = resources.objects.generation(bucket, name)
+        return resources.objects.read(bucket, name, generation, max_bytes=_MAX_THUMBNAIL_BYTES)
     except ObjectMissing:
         raise _no_thumbnail() from None
 

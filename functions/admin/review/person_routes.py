@@ -18,7 +18,7 @@ from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
 from functions.admin.door.cursor import CursorText, PageSize, Place
 from functions.admin.door.paths import InEvent, OfPerson
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.review import faces_store, persons_store
 from functions.admin.review.face_routes import ShownFace, shown_face
 from functions.admin.review.person_state import PersonState, Status, person_state, state_of_row
@@ -140,7 +140,7 @@ class _PlaceOfSuggestion(Place):
     second_id: UUID
 
 
-def routes(room: Room) -> APIBlueprint:
+def routes(resources: Resources) -> APIBlueprint:
     """The routes that read persons."""
     api = APIBlueprint("persons", __name__, abp_tags=[Tag(name="persons")])
 
@@ -151,7 +151,7 @@ def routes(room: Room) -> APIBlueprint:
         Send the ETag of the last answer as `If-None-Match`: 304 when nothing changed.
         """
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id, "member")
             wanted = _filter(entered, caller, query)
             list_of = cursor.fingerprint("persons", wanted, query.order)
@@ -168,7 +168,7 @@ def routes(room: Room) -> APIBlueprint:
     def get_person(path: OfPerson) -> flask.Response:
         """One person; of one that was merged into another, which one that is."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
             state = person_state(connection, path.person_id)
         return unless_known(_with_cover(state, entered))
@@ -177,7 +177,7 @@ def routes(room: Room) -> APIBlueprint:
     def list_alike(path: OfPerson, query: AlikeQuery) -> flask.Response:
         """Whom the person may be, or some of their faces: every other person of the event, the most alike first."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id)
             found = persons_store.alike(connection, path.person_id, query.face_id)
             note_read(connection, caller, entered.event_id, "likeness", path.person_id)
@@ -190,7 +190,7 @@ def routes(room: Room) -> APIBlueprint:
         list_of = cursor.fingerprint("suggestions", path.event_id)
         place = cursor.read(_PlaceOfSuggestion, query.cursor, list_of)
         after = None if place is None else AfterSuggestion(place.score, place.id, place.second_id)
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id)
             rows = persons_store.suggestions(connection, path.event_id, after, query.limit + 1)
             page = rows[: query.limit]

@@ -15,7 +15,7 @@ from shared.storage import ObjectStore
 
 
 @dataclass(frozen=True)
-class Room:
+class Resources:
     """The things a route may touch; one per process."""
 
     settings: AdminSettings
