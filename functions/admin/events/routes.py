@@ -15,7 +15,7 @@ from functions.admin.door import access, cursor
 from functions.admin.door.access import Access, Role
 from functions.admin.door.answers import unless_known
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent
 from functions.admin.door.resources import Resources
 from functions.admin.events import store as events_store
@@ -116,7 +116,7 @@ class MemberList(BaseModel):
     items: list[ShownMember]
 
 
-class _PlaceOfEvent(Place):
+class _EventPosition(Position):
     created_at: AwareDatetime
 
 
@@ -129,15 +129,15 @@ def routes(resources: Resources) -> APIBlueprint:
         """The events that the caller belongs to; for a service every event."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("events", caller.name)
-        place = cursor.read(_PlaceOfEvent, query.cursor, list_of)
-        after = None if place is None else AfterEvent(place.created_at, place.id)
+        position = cursor.read(_EventPosition, query.cursor, list_of)
+        after = None if position is None else AfterEvent(position.created_at, position.id)
         with resources.transaction(caller) as connection:
             rows = events_store.events(connection, caller.user_id, after, query.limit + 1)
         page = rows[: query.limit]
         more = None
         if len(rows) > len(page):
             last = page[-1]
-            more = cursor.write(_PlaceOfEvent(list_of=list_of, id=last["id"], created_at=last["created_at"]))
+            more = cursor.write(_EventPosition(list_of=list_of, id=last["id"], created_at=last["created_at"]))
         return unless_known({"items": [_event(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>", responses={200: EventState, 304: None})

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from functions.admin.door import access, cursor
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.idempotency import answer_once
 from functions.admin.door.paths import InEvent
 from functions.admin.door.problems import conflict, not_found, unprocessable
@@ -160,7 +160,7 @@ class Export(BaseModel):
     reads: list[dict[str, Any]] | None = None
 
 
-class _PlaceOfReceipt(Place):
+class _ReceiptPosition(Position):
     requested_at: AwareDatetime
 
 
@@ -206,8 +206,8 @@ def routes(resources: Resources) -> APIBlueprint:
         """What was erased in an event, and when."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("receipts", path.event_id)
-        place = cursor.read(_PlaceOfReceipt, query.cursor, list_of)
-        after = None if place is None else AfterReceipt(place.requested_at, place.id)
+        position = cursor.read(_ReceiptPosition, query.cursor, list_of)
+        after = None if position is None else AfterReceipt(position.requested_at, position.id)
         with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = privacy_store.receipts(connection, path.event_id, after, query.limit + 1)
@@ -215,7 +215,7 @@ def routes(resources: Resources) -> APIBlueprint:
         more = None
         if len(rows) > len(page):
             last = page[-1]
-            more = cursor.write(_PlaceOfReceipt(list_of=list_of, id=last["id"], requested_at=last["requested_at"]))
+            more = cursor.write(_ReceiptPosition(list_of=list_of, id=last["id"], requested_at=last["requested_at"]))
         return flask.jsonify({"items": [_shown_receipt(row) for row in page], "next_cursor": more})
 
     @api.get("/privacy/export", responses={200: Export})

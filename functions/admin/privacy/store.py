@@ -1,4 +1,4 @@
-"""Consent, receipts, and the calls into the SQL that knows where personal data is (0009_privacy.sql)."""
+"""Consent, receipts, and calls of the SQL functions that erase and export personal data (0005_privacy.sql)."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def purge_address(connection: Connection, email: str, event_id: UUID) -> Row:
 
 def receipts(connection: Connection, event_id: UUID, after: AfterReceipt | None, limit: int) -> list[Row]:
     """Up to ``limit`` receipts of an event, the newest first."""
-    place = {"requested_at": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_RECEIPTS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+    position = {"requested_at": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_RECEIPTS, {"event_id": event_id, **position, "limit": limit}).fetchall()
 
 
 # ---------------------------------------------------------------- export

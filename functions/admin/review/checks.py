@@ -28,10 +28,10 @@ def locked_person(
     event_id = store.event_of_person(connection, person_id)
     if event_id is None:
         raise not_found("no such person")
-    place = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
+    decision_version = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
     person = person_of(connection, person_id)
     refuse_stale(connection, person, version)
-    return person, place
+    return person, decision_version
 
 
 def person_of(connection: Connection, person_id: UUID) -> store.Row:
@@ -119,7 +119,7 @@ def open_invitation(
     asked = store.asked_about(connection, invitation_id, user_id)
     if asked is None:
         raise not_found("there is no such invitation")
-    place = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
+    decision_version = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
     invitation = store.invitation(connection, invitation_id)
     if invitation is None:
         raise not_found("there is no such invitation")
@@ -130,4 +130,4 @@ def open_invitation(
     person = person_of(connection, invitation["face_person_id"])
     if person["status"] != "invited" or person["invitation_email"] != invitation["email"]:
         raise Problem(410, "withdrawn", "this invitation was withdrawn")
-    return invitation, person, place
+    return invitation, person, decision_version

@@ -53,7 +53,7 @@ def link(
         Problem: 404 no such person; 422 the user does not belong to the event; 409 the person changed, is linked
             already, was merged, the user is linked to another person, or said that it is not them (unless ``again``).
     """
-    person, place = checks.locked_person(connection, actor, person_id, version, users=[user_id])
+    person, decision_version = checks.locked_person(connection, actor, person_id, version, users=[user_id])
     checks.refuse_status(connection, person, "linked", "merged")
     event_id = person["event_id"]
     if not store.is_member(connection, event_id, user_id):
@@ -71,7 +71,7 @@ def link(
             {"current": person_state(connection, person_id), "linked_person": person_state(connection, other)},
         )
     scope = Scope(event_id, frozenset({person_id}), frozenset(), frozenset({user_id}))
-    with ledger.decide(connection, "link", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "link", actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, "linked", user_id=user_id)
         store.tag(connection, sorted(entry.scope.face_ids), actor)
         entry.subject = {"person_id": str(person_id), "user_id": str(user_id), "faces": len(entry.scope.face_ids)}
@@ -84,11 +84,11 @@ def unlink(connection: Connection, actor: UUID | None, person_id: UUID, *, versi
     Raises:
         Problem: 404 no such person; 409 they are neither linked nor invited, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "pending", "ignored", "merged")
     users = checks.tagged_users(person)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), users)
-    with ledger.decide(connection, "unlink", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "unlink", actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, "pending")
         store.untag(connection, person["event_id"], sorted(users))
         entry.subject = {"person_id": str(person_id), "was": person["status"]}
@@ -122,14 +122,14 @@ def invite(
         Problem: 404 no such person; 409 they are linked or merged, changed, or this address answered that it is not
             them (unless ``again``).
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "linked", "merged")
     if not again and store.has_declined(connection, person_id, email=invitation.email, user_id=None):
         raise checks.conflict_about(
             connection, "declined", 'this address said it is not them: send "again": true if you know better', person
         )
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "invite", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "invite", actor, decision_version, scope, moves_faces=False) as entry:
         store.set_status(connection, person_id, "invited", email=invitation.email)
         store.make_invitation(
             connection,
@@ -155,12 +155,12 @@ def accept(connection: Connection, invitation_id: UUID, user_id: UUID) -> Decide
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = checks.open_invitation(connection, invitation_id, user_id)
+    invitation, person, decision_version = checks.open_invitation(connection, invitation_id, user_id)
     event_id, person_id = person["event_id"], person["id"]
     other = store.person_linked_to(connection, event_id, user_id, person_id)
     together = frozenset({person_id} | ({other} if other else set()))
     scope = Scope(event_id, together, frozenset(), frozenset({user_id}))
-    with ledger.decide(connection, "accept", user_id, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "accept", user_id, decision_version, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "accepted")
         store.join_event(connection, event_id, user_id)
         if other is None:
@@ -182,9 +182,9 @@ def decline(connection: Connection, invitation_id: UUID) -> Decided:
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = checks.open_invitation(connection, invitation_id, None)
+    invitation, person, decision_version = checks.open_invitation(connection, invitation_id, None)
     scope = Scope(person["event_id"], frozenset({person["id"]}), frozenset(), frozenset())
-    with ledger.decide(connection, "decline", None, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "decline", None, decision_version, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "declined")
         store.set_status(connection, person["id"], "pending")
         entry.subject = {"person_id": str(person["id"]), "invitation_id": str(invitation_id)}
@@ -208,7 +208,7 @@ def merge(
     gone = sorted(set(gone))
     if not gone or into in gone:
         raise unprocessable("nothing_to_merge", "name at least one other person to merge into this one")
-    survivor, place = checks.locked_person(connection, actor, into, version, others=gone)
+    survivor, decision_version = checks.locked_person(connection, actor, into, version, others=gone)
     persons = [survivor, *(checks.person_of(connection, person_id) for person_id in gone)]
     if any(person["event_id"] != survivor["event_id"] for person in persons):
         raise not_found("no such person")
@@ -225,7 +225,7 @@ def merge(
             connection, "two_invitations", "different people are invited: withdraw all but one first", survivor
         )
     scope = Scope(survivor["event_id"], frozenset({into, *gone}), frozenset(), frozenset(users))
-    with ledger.decide(connection, "merge", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "merge", actor, decision_version, scope, moves_faces=True) as entry:
         _merge(connection, gone, into)
         store.tag(connection, sorted(entry.scope.face_ids), actor)
         entry.subject = {
@@ -269,7 +269,7 @@ def split(
     Raises:
         Problem: 404 no such person; 422 faces that are not theirs, or all of them; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     event_id = person["event_id"]
     checks.require_in(connection, event_id, face_ids, person_id)
@@ -277,7 +277,7 @@ def split(
     made = uuid4()
     users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id, made}), wanted, users)
-    with ledger.decide(connection, "split", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "split", actor, decision_version, scope, moves_faces=True) as entry:
         if wanted >= entry.scope.face_ids:
             raise unprocessable("all_faces", "these are all faces of the person: leave at least one, or unlink it")
         store.make_person(connection, made, event_id)
@@ -303,7 +303,7 @@ def move(
         Problem: 404 no such faces or person; 409 the person was merged or changed, or all faces are there already.
     """
     event_id = checks.event_of_faces(connection, face_ids)
-    place = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
+    decision_version = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
     found = checks.faces_of(connection, event_id, face_ids)
     if to is not None:
         target = checks.person_of(connection, to)
@@ -324,7 +324,7 @@ def move(
     made = uuid4() if to is None else None
     into = checks.known(to or made)
     scope = Scope(event_id, frozenset({into, *(person["id"] for person in persons)}), frozenset(moving), users)
-    with ledger.decide(connection, "move", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "move", actor, decision_version, scope, moves_faces=True) as entry:
         if made is not None:
             store.make_person(connection, made, event_id)
         suggested = store.suggested_for(connection, moving, into)
@@ -352,7 +352,7 @@ def reject(
     """
     event_id = checks.event_of_faces(connection, face_ids)
     named = [person_id] if person_id else []
-    place = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
+    decision_version = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
     found = checks.faces_of(connection, event_id, face_ids)
     if person_id is None:
         holders = checks.persons_of(found)
@@ -367,7 +367,7 @@ def reject(
     wanted = frozenset(face["id"] for face in found)
     users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id}), wanted, users)
-    with ledger.decide(connection, "reject", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "reject", actor, decision_version, scope, moves_faces=True) as entry:
         store.reject_faces(connection, sorted(wanted), person_id)
         store.untag(connection, event_id, sorted(users))
         entry.subject = {"person_id": str(person_id), "faces": len(wanted)}
@@ -402,10 +402,10 @@ def _set_aside(
     status: str,
     refused: Iterable[str],
 ) -> Decided:
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, *refused)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, kind, actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, kind, actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, status)
         entry.subject = {"person_id": str(person_id), "was": person["status"]}
     return Decided(entry.id, person_id)
@@ -419,11 +419,11 @@ def cover(
     Raises:
         Problem: 404 no such person; 422 the face is not theirs; 409 merged, changed, or the cover already.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     checks.require_in(connection, person["event_id"], [face_id], person_id)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "cover", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "cover", actor, decision_version, scope, moves_faces=False) as entry:
         store.set_cover(connection, person_id, face_id)
         entry.subject = {"person_id": str(person_id), "face_id": str(face_id)}
     return Decided(entry.id, person_id)
@@ -437,7 +437,7 @@ def distinct(
     Raises:
         Problem: 404 no such person; 422 one and the same; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     other = checks.person_of(connection, other_id)
     if other["event_id"] != person["event_id"]:
         raise not_found("no such person")
@@ -446,7 +446,7 @@ def distinct(
     for each in (person, other):
         checks.refuse_status(connection, each, "merged")
     scope = Scope(person["event_id"], frozenset({person_id, other_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "distinct", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "distinct", actor, decision_version, scope, moves_faces=True) as entry:
         store.tell_apart(connection, person_id, other_id)
         entry.subject = {"person_id": str(person_id), "other_person_id": str(other_id)}
     return Decided(entry.id, person_id)
@@ -458,10 +458,10 @@ def one_person(connection: Connection, actor: UUID | None, person_id: UUID, *, v
     Raises:
         Problem: 404 no such person; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "one_person", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "one_person", actor, decision_version, scope, moves_faces=False) as entry:
         store.say_one(connection, person_id)
         entry.subject = {"person_id": str(person_id)}
     return Decided(entry.id, person_id)

@@ -14,7 +14,7 @@ from functions.admin.door import access, cursor
 from functions.admin.door.answers import is_known, picture, picture_tag
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent, OfFace, OfPerson
 from functions.admin.door.problems import not_found
 from functions.admin.door.resources import Resources
@@ -85,7 +85,7 @@ class FaceOfNobodyPage(BaseModel):
     next_cursor: str | None
 
 
-class _PlaceOfFace(Place):
+class _FacePosition(Position):
     quality: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -98,8 +98,8 @@ def routes(resources: Resources) -> APIBlueprint:
         """The faces of a person; for organisers, and for whom the person is linked to."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("faces", path.person_id)
-        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
-        after = None if place is None else AfterFace(place.quality, place.id)
+        position = cursor.read(_FacePosition, query.cursor, list_of)
+        after = None if position is None else AfterFace(position.quality, position.id)
         with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
             rows = faces_store.faces_of_person(connection, entered.event_id, path.person_id, after, query.limit + 1)
@@ -107,7 +107,7 @@ def routes(resources: Resources) -> APIBlueprint:
         page = rows[: query.limit]
         more = None
         if len(rows) > len(page):
-            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
         return flask.jsonify({"items": [shown_face(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>/faces-of-nobody", responses={200: FaceOfNobodyPage})
@@ -115,8 +115,8 @@ def routes(resources: Resources) -> APIBlueprint:
         """The event's faces that are in no person, and why; for organisers."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("faces of nobody", path.event_id)
-        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
-        after = None if place is None else AfterFace(place.quality, place.id)
+        position = cursor.read(_FacePosition, query.cursor, list_of)
+        after = None if position is None else AfterFace(position.quality, position.id)
         with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = faces_store.faces_of_nobody(connection, path.event_id, after, query.limit + 1)
@@ -124,7 +124,7 @@ def routes(resources: Resources) -> APIBlueprint:
             note_read(connection, caller, path.event_id, "face", *(row["id"] for row in page))
         more = None
         if len(rows) > len(page):
-            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
         calibration = resources.settings.face_calibration
         items = [{**shown_face(row), "reason": why_nobody(row, calibration)} for row in page]
         return flask.jsonify({"items": items, "next_cursor": more})

@@ -61,15 +61,15 @@ def faces_of_person(
     connection: Connection, event_id: UUID, person_id: UUID, after: AfterFace | None, limit: int
 ) -> list[Row]:
     """Up to ``limit`` faces of a person, the best first."""
-    place = {"quality": None, "after_id": None} if after is None else asdict(after)
-    values = {"event_id": event_id, "person_id": person_id, **place, "limit": limit}
+    position = {"quality": None, "after_id": None} if after is None else asdict(after)
+    values = {"event_id": event_id, "person_id": person_id, **position, "limit": limit}
     return connection.execute(_FACES_OF_PERSON, values).fetchall()
 
 
 def faces_of_nobody(connection: Connection, event_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
     """Up to ``limit`` of the event's faces that are in no person, the best first, with what says why."""
-    place = {"quality": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **place, "limit": limit}).fetchall()
+    position = {"quality": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **position, "limit": limit}).fetchall()
 
 
 def faces(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> dict[UUID, Row]:

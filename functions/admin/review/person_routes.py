@@ -16,7 +16,7 @@ from functions.admin.door.access import Access
 from functions.admin.door.answers import unless_known
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent, OfPerson
 from functions.admin.door.resources import Resources
 from functions.admin.review import faces_store, persons_store
@@ -128,14 +128,14 @@ class SuggestionPage(BaseModel):
     next_cursor: str | None
 
 
-class _PlaceOfPerson(Place):
+class _PersonPosition(Position):
     as_of: AwareDatetime
     photos: Annotated[int, Field(ge=0, le=_MOST_FACES)]
     created_at: AwareDatetime
     name: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-class _PlaceOfSuggestion(Place):
+class _SuggestionPosition(Position):
     score: Annotated[float, Field(ge=-1, le=1)]
     second_id: UUID
 
@@ -159,7 +159,7 @@ def routes(resources: Resources) -> APIBlueprint:
                 connection, wanted, query.order, _after(query.cursor, list_of), query.limit + 1
             )
         page = rows[: query.limit]
-        more = _place_of(page[-1], list_of) if len(rows) > len(page) else None
+        more = _cursor_after(page[-1], list_of) if len(rows) > len(page) else None
         items = [_shown(row, entered) for row in page]
         # The cursor holds when the first page was asked for, which makes it no other page.
         return unless_known({"items": items, "next_cursor": more}, {"items": items, "is_last": more is None})
@@ -188,8 +188,8 @@ def routes(resources: Resources) -> APIBlueprint:
         """What a run could not decide: faces that may be a person's, and persons that may be one, or two."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("suggestions", path.event_id)
-        place = cursor.read(_PlaceOfSuggestion, query.cursor, list_of)
-        after = None if place is None else AfterSuggestion(place.score, place.id, place.second_id)
+        position = cursor.read(_SuggestionPosition, query.cursor, list_of)
+        after = None if position is None else AfterSuggestion(position.score, position.id, position.second_id)
         with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id)
             rows = persons_store.suggestions(connection, path.event_id, after, query.limit + 1)
@@ -201,14 +201,14 @@ def routes(resources: Resources) -> APIBlueprint:
                 connection, [row["second_id"] for row in page] + [row["first_id"] for row in of_persons]
             )
             halves = persons_store.halves(connection, [row["first_id"] for row in page if row["kind"] == "split"])
-            shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["place"] == 1]
+            shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["rank"] == 1]
             note_read(connection, caller, path.event_id, "face", *faces, *shown_of_halves)
         shown = {id_: _shown(row, entered) for id_, row in persons.items()}
         more = None
         if len(rows) > len(page):
             last = page[-1]
             more = cursor.write(
-                _PlaceOfSuggestion(
+                _SuggestionPosition(
                     list_of=list_of, id=last["first_id"], second_id=last["second_id"], score=last["score"]
                 )
             )
@@ -235,16 +235,16 @@ def _filter(entered: Access, caller: Caller, query: PersonQuery) -> PersonFilter
 
 
 def _after(text: str | None, list_of: str) -> AfterPerson | None:
-    place = cursor.read(_PlaceOfPerson, text, list_of)
-    if place is None:
+    position = cursor.read(_PersonPosition, text, list_of)
+    if position is None:
         return None
-    return AfterPerson(place.as_of, place.id, place.photos, place.created_at, place.name)
+    return AfterPerson(position.as_of, position.id, position.photos, position.created_at, position.name)
 
 
-def _place_of(last: Mapping[str, Any], list_of: str) -> str:
+def _cursor_after(last: Mapping[str, Any], list_of: str) -> str:
     as_of: datetime = last["as_of"]
     return cursor.write(
-        _PlaceOfPerson(
+        _PersonPosition(
             list_of=list_of,
             id=last["id"],
             as_of=as_of,
@@ -282,6 +282,6 @@ def _split_question(
         "kind": "split",
         "score": row["score"],
         "person": persons[row["first_id"]],
-        "faces": [shown_face(face) for face in faces if face["place"] == 1],
+        "faces": [shown_face(face) for face in faces if face["rank"] == 1],
         "face_ids": [str(face["id"]) for face in faces if face["asked"]],
     }
