@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from functions.admin.door.auth import Authenticator
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.settings import AdminSettings
 from functions.admin.site import make_site
 from shared.database import Database
@@ -35,8 +35,8 @@ def api_document() -> str:
         database_url="postgresql://nowhere", derived_bucket="none", jwt_secret="0" * 32, google_cloud_project="none"
     )
     database = Database(settings.database_url)
-    room = Room(settings, database, Outbox(database, PubSubPublisher("none")), CloudStorage("none"))
-    return json.dumps(make_site(room, Authenticator(settings)).api_doc)
+    resources = Resources(settings, database, Outbox(database, PubSubPublisher("none")), CloudStorage("none"))
+    return json.dumps(make_site(resources, Authenticator(settings)).api_doc)
 
 
 def write_api_types() -> None:

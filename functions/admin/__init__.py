@@ -1,1 +1,1 @@
-"""Admin: what people and host apps ask for over HTTP."""
+"""Admin: the HTTP API for people and host apps, and the web page."""

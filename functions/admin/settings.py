@@ -1,4 +1,4 @@
-"""What admin reads from its environment."""
+"""The settings of admin, read from environment variables."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
 class AdminSettings(PhotoSettings):
-    """Each field is the environment variable of the same name in capitals; one that is empty counts as not set."""
+    """Settings of admin. Each field is the environment variable of the same name in capitals; empty means not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
     derived_bucket: BucketName
-    # Decisions of one event wait for each other, each with its connection: with few, reading would wait behind them.
+    # Decisions on one event wait for each other, each holding a connection: with few connections, reads would wait too.
     database_pool_size: Annotated[int, Field(ge=1, le=64)] = 16
-    # Requests that the process serves at a time: functions-framework reads the same variable.
+    # Requests that the process serves concurrently: functions-framework reads the same variable.
     threads: Annotated[int, Field(ge=1, le=1000)] = 16
-    # Users' tokens: signed with a secret shared with the host app (256 bits: a shorter HS256 key can be guessed),
-    # or with the private half of a key whose public half is published at the URL; at least one of the two.
+    # Users' tokens are signed with a secret shared with the host app (at least 256 bits: a shorter HS256 key can be
+    # guessed), or with a private key whose public key is published at the URL; at least one of the two is needed.
     jwt_secret: Annotated[str | None, Field(min_length=32, repr=False)] = None
     jwt_jwks_url: Annotated[Url | None, Field(validate_default=True)] = None
     jwt_audience: Annotated[str, Field(min_length=1)] = "authenticated"
     jwt_issuer: str | None = None
-    # Google service accounts (e-mail addresses) that may ask for the host app's server, and what their identity
-    # tokens have to be made for (the URL of this service).
+    # Google service accounts (e-mail addresses) that may call on behalf of the host app's server, and the audience
+    # that their identity tokens must name (the URL of this service).
     service_accounts: str = ""
     service_audience: Annotated[str | None, Field(validate_default=True)] = None
     oidc_jwks_url: Url = "https://www.googleapis.com/oauth2/v3/certs"
-    # Key sets are fetched again for a key that is not known, but never more often than this.
+    # An unknown key id makes the key set be fetched again, but not within this many seconds of the last attempt.
     jwks_min_interval: Annotated[float, Field(ge=0, le=3600)] = 30
     jwks_timeout: Annotated[float, Field(gt=0, le=30)] = 5
-    # Pages of other origins that may call: exact, with scheme, as https://app.example.org.
+    # Origins of other pages that may call, comma-separated and with scheme, for example https://app.example.org.
     cors_origins: str = ""
 
-    # As cluster has it: by the same constants the page says why a face is in no person.
+    # The same as cluster's: its constants say why a face belongs to no person.
     face_calibration: FaceCalibration = None
 
-    # As callback has them. Without the secret nobody can be invited; without a sender no mail goes out, and organisers
-    # are given the link to pass on.
+    # The same as callback's. Without the secret nobody can be invited; without a sender no mail is sent, and organisers
+    # get the link to pass on.
     invitation_secret: Annotated[str | None, Field(min_length=32, repr=False)] = None
     mail_from: str | None = None
     public_url: Url | None = None
@@ -55,7 +55,7 @@ class AdminSettings(PhotoSettings):
     @classmethod
     def _one_way_to_know_users(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url is None and info.data.get("jwt_secret", "wrong itself") is None:
-            raise ValueError("set JWT_SECRET or JWT_JWKS_URL: without either nobody can be known")
+            raise ValueError("set JWT_SECRET or JWT_JWKS_URL: without either no user's token can be verified")
         return url
 
     @field_validator("service_audience")
@@ -67,12 +67,12 @@ class AdminSettings(PhotoSettings):
 
     @property
     def service_account_emails(self) -> frozenset[str]:
-        """The addresses of the service accounts that are believed, in their normal form."""
+        """The normalised addresses of the trusted service accounts."""
         return frozenset(normal_address(account) for account in _listed(self.service_accounts))
 
     @property
     def allowed_origins(self) -> frozenset[str]:
-        """The origins whose pages may read answers."""
+        """The origins whose pages may read responses."""
         return frozenset(origin.rstrip("/") for origin in _listed(self.cors_origins))
 
 

@@ -1,4 +1,4 @@
-"""The application: who gets in, what goes wrong and how it is told, and the document that describes it all."""
+"""The Flask application: authentication, error responses, response headers and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from functions.admin.door import store
-from functions.admin.door.answers import pack
+from functions.admin.door.answers import compress
 from functions.admin.door.auth import Authenticator, Unauthenticated
 from functions.admin.door.idempotency import HEADER as IDEMPOTENCY_KEY
 from functions.admin.door.problems import MEDIA_TYPE, Problem, ProblemDetails, invalid, not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.events import progress
 from functions.admin.events import routes as events
 from functions.admin.invitations import routes as invitations
@@ -37,8 +37,8 @@ from shared.log import log_context, logger
 from shared.service import READY_PATH
 from shared.storage import ObjectMissing
 
-# One line per noun.
-ROUTES: tuple[Callable[[Room], APIBlueprint], ...] = (
+# The blueprints of the API, one line per noun.
+ROUTES: tuple[Callable[[Resources], APIBlueprint], ...] = (
     decision_routes.routes,
     events.routes,
     faces.routes,
@@ -52,7 +52,7 @@ ROUTES: tuple[Callable[[Room], APIBlueprint], ...] = (
     progress.routes,
 )
 
-# Everything else asks for a bearer token. A parameter is written {} here, whatever its name.
+# All other paths require a bearer token. A path parameter is written {} here, whatever its name.
 PUBLIC_PATHS = frozenset(
     {
         READY_PATH,
@@ -82,8 +82,8 @@ _SECURITY_HEADERS = {
 }
 
 
-def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
-    """The application with all its routes; opens nothing."""
+def make_site(resources: Resources, authenticator: Authenticator) -> OpenAPI:
+    """Make the application with all its routes; no connection is opened."""
     site = _Site(
         __name__,
         info=Info(title="Trombi", version="1", description="Who is who in an event's photos."),
@@ -97,9 +97,9 @@ def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
     site.request_class = _JsonRequest
     site.json = _Json(site)
     site.before_request(lambda: pages.page_of_list(flask.request))
-    _set_door(site, authenticator)
-    _tell_errors(site, room)
-    _set_headers(site, room)
+    _authenticate_requests(site, authenticator)
+    _handle_errors(site, resources)
+    _set_headers(site, resources)
 
     @site.route("/openapi.json")
     def document() -> flask.Response:
@@ -107,22 +107,22 @@ def make_site(room: Room, authenticator: Authenticator) -> OpenAPI:
 
     site.register_blueprint(api_docs.pages())
     for routes in ROUTES:
-        site.register_api(routes(room))
+        site.register_api(routes(resources))
     return site
 
 
 def is_public(rule: str) -> bool:
-    """Whether a route's rule, as ``/invite/<token>``, asks for no token."""
+    """Return whether a route's rule, for example ``/invite/<token>``, needs no token."""
     return _PARAMETER.sub("{}", rule) in PUBLIC_PATHS
 
 
-# ---------------------------------------------------------------- the door
+# ---------------------------------------------------------------- authentication and input
 
 
-def _set_door(site: OpenAPI, authenticator: Authenticator) -> None:
+def _authenticate_requests(site: OpenAPI, authenticator: Authenticator) -> None:
     @site.before_request
-    def let_in() -> None:
-        """Set ``g.caller``: who asks, or None where anybody may and nobody said who they are."""
+    def authenticate() -> None:
+        """Set ``g.caller``; None on a public route without a token."""
         request = flask.request
         flask.g.caller = None
         if request.method == "OPTIONS":
@@ -132,7 +132,7 @@ def _set_door(site: OpenAPI, authenticator: Authenticator) -> None:
         if authorization is not None or not public:
             flask.g.caller = authenticator.caller(authorization)
         if any("\0" in text for text in _texts_of(request)):
-            raise unprocessable("invalid", "no text holds the character NUL")
+            raise unprocessable("invalid", "the address must not contain the character NUL")
 
 
 def _texts_of(request: flask.Request) -> Iterator[str]:
@@ -143,13 +143,13 @@ def _texts_of(request: flask.Request) -> Iterator[str]:
 
 
 class _JsonRequest(flask.Request):
-    """A request whose body, if any, is a JSON object of text that Postgres can hold."""
+    """A request whose body, if any, is a JSON object whose text Postgres can store."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002 - Flask's signature
-        """The body; no body is an empty object.
+        """Return the body; an empty body counts as an empty object.
 
         Raises:
-            Problem: 415, 422.
+            Problem: 415, the body is not declared as JSON; 422, it is no JSON object or holds invalid text.
         """
         body = self.get_data(cache=True)
         if not body:
@@ -171,7 +171,7 @@ def _no_number(name: str) -> float:
 
 
 def _check_text(content: object) -> None:
-    """Refuse, by ValueError, what Postgres holds in no text: NUL, and surrogates without their other half."""
+    """Raise ValueError for text that Postgres cannot store: NUL and unpaired surrogates."""
     waiting = [content]
     while waiting:
         match waiting.pop():
@@ -186,25 +186,25 @@ def _check_text(content: object) -> None:
                 waiting.extend(members.values())
 
 
-# ---------------------------------------------------------------- what goes wrong
+# ---------------------------------------------------------------- errors
 
 
 def _refuse(error: ValidationError) -> flask.Response:
     raise invalid(error)
 
 
-def _tell_errors(site: OpenAPI, room: Room) -> None:
-    def tell(error: Exception) -> flask.Response:
+def _handle_errors(site: OpenAPI, resources: Resources) -> None:
+    def handle(error: Exception) -> flask.Response:
         with log_context(event_id=flask.g.get("event_id")):
             if isinstance(error, Unauthenticated):
-                _count(room, error)
+                _count(resources, error)
             return _problem_of(error).response()
 
-    site.register_error_handler(Exception, tell)
+    site.register_error_handler(Exception, handle)
 
 
 def _problem_of(error: Exception) -> Problem:
-    """How an exception is told; one that nobody expected is loud in the log and says nothing to the caller."""
+    """Convert an exception; an unexpected one is logged with its traceback, and the caller learns no details."""
     match error:
         case Problem():
             problem = error
@@ -234,10 +234,10 @@ def _problem_of_http(error: HTTPException) -> Problem:
     return Problem(error.code or 500, code, error.description or error.name, headers=headers)
 
 
-def _count(room: Room, refusal: Unauthenticated) -> None:
+def _count(resources: Resources, refusal: Unauthenticated) -> None:
     logger().warning("authentication failed", reason=refusal.reason)
     try:
-        with room.database.transaction() as connection:
+        with resources.database.transaction() as connection:
             store.count_auth_failure(connection, refusal.reason)
     except Retryable as error:
         logger().warning("an authentication failure was not counted", reason=str(error))
@@ -246,8 +246,8 @@ def _count(room: Room, refusal: Unauthenticated) -> None:
 # ---------------------------------------------------------------- headers
 
 
-def _set_headers(site: OpenAPI, room: Room) -> None:
-    origins = room.settings.allowed_origins
+def _set_headers(site: OpenAPI, resources: Resources) -> None:
+    origins = resources.settings.allowed_origins
 
     @site.after_request
     def add(response: flask.Response) -> flask.Response:
@@ -255,7 +255,7 @@ def _set_headers(site: OpenAPI, room: Room) -> None:
             response.headers.setdefault(name, value)
         if response.mimetype in ("application/json", MEDIA_TYPE):
             response.headers.setdefault("Cache-Control", "no-store")
-        pack(flask.request, response)
+        compress(flask.request, response)
         if origins:
             response.vary.add("Origin")
         origin = flask.request.headers.get("Origin")
@@ -273,24 +273,24 @@ def _set_headers(site: OpenAPI, room: Room) -> None:
 
 
 class _Json(DefaultJSONProvider):
-    """Times as ISO 8601, where Flask would write them as HTTP does."""
+    """Writes times as ISO 8601; Flask's default is the date format of HTTP."""
 
     @staticmethod
     def default(value: Any) -> Any:  # noqa: ANN401 - Flask's signature
-        """What a value that JSON does not know is written as."""
+        """Convert a value that JSON has no type for."""
         if isinstance(value, date | datetime):
             return value.isoformat()
         return DefaultJSONProvider.default(value)
 
 
-# ---------------------------------------------------------------- the document
+# ---------------------------------------------------------------- the OpenAPI document
 
 
 class _Site(OpenAPI):
-    """The library's application, with what all operations have in common written into its document once."""
+    """The library's application; adds to its document what all operations have in common."""
 
     def generate_spec_json(self) -> None:
-        """Make the document: security, the answers that any operation may give, and the idempotency key."""
+        """Make the document, and add security, the errors common to all operations and the idempotency key."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         self.spec_json["security"] = [{"bearer": []}]
         for path, item in self.spec_json["paths"].items():
@@ -305,29 +305,29 @@ def _complete(operation: dict[str, Any], *, is_read: bool, public: bool) -> None
     if public:
         operation["security"] = [{}, {"bearer": []}]
     common = {
-        "401": "No valid bearer token",
-        "403": "An organiser of the event may, the caller may not",
-        "404": "No such thing, or not for the caller to see",
-        "422": "Not understood; the detail names the fields",
-        "503": "Something is away or busy: try again",
+        "401": "The bearer token is missing or not valid",
+        "403": "Only organisers of the event may do this",
+        "404": "Not found, or the caller may not see it",
+        "422": "The request is not valid; `detail` names the fields",
+        "503": "A dependency is unavailable or busy: try again",
     }
     if not is_read:
         common |= {
-            "409": "Not as things are now; where it is about a person, `current` says how they are",
-            "413": "Too large",
-            "415": "Not JSON",
+            "409": "Conflicts with the current state; about a person, `current` is that person's state",
+            "413": "The body is too large",
+            "415": "The body is not JSON",
         }
         operation.setdefault("parameters", []).append(
             {
                 "name": IDEMPOTENCY_KEY,
                 "in": "header",
                 "required": False,
-                "description": "The same request with the same key is done once and answered the same again.",
+                "description": "A repeated request with the same key is carried out once and gets the same answer.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200},
             }
         )
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     for status, description in common.items():
-        # The library's own 422 is replaced: a list is not what is answered.
+        # The library documents 422 as a list of errors; replace that by the problem details that are really sent.
         if status == "422" or status not in operation["responses"]:
             operation["responses"][status] = {"description": description, "content": content}

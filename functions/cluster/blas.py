@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -14,18 +13,20 @@ def single_threaded_blas() -> AbstractContextManager[object]:
 
     BLAS threads keep spinning for a while after each product and compete with the threads of this process.
     """
-    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
+    controller, _ = _blas()
+    limited: AbstractContextManager[object] = controller.limit(limits=1, user_api="blas")
     return limited
 
 
 def multi_threaded_blas() -> AbstractContextManager[object]:
-    """Let BLAS use all processors of this process, within this context: for one large product."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limited: AbstractContextManager[object] = _blas().limit(limits=processors, user_api="blas")
+    """Let BLAS use as many threads as it would by itself, within this context: for one large product."""
+    controller, threads = _blas()
+    limited: AbstractContextManager[object] = controller.limit(limits=threads, user_api="blas")
     return limited
 
 
 @cache
-def _blas() -> ThreadpoolController:
-    """Find the loaded BLAS libraries, once; it takes a millisecond or two."""
-    return ThreadpoolController()
+def _blas() -> tuple[ThreadpoolController, int]:
+    """Find the loaded BLAS libraries and their number of threads, before any limit; it takes a millisecond or two."""
+    controller = ThreadpoolController()
+    return controller, max((library["num_threads"] for library in controller.select(user_api="blas").info()), default=1)

@@ -32,7 +32,7 @@ from tests.faults.plan import PATIENCE, FaultDirectory
 # What the supervisor of the emulated cloud starts again only after a pause, and not for ever.
 _LEAST_SECONDS_BETWEEN_SERVER_DEATHS = 4.0
 # What opens a transaction for somebody else.
-_NOT_CALLERS = (__name__, "contextlib", "functions.admin.door.room")
+_NOT_CALLERS = (__name__, "contextlib", "functions.admin.door.resources")
 
 
 class Steps:

@@ -34,7 +34,7 @@ def site(database_url: str, connection: Connection) -> Iterator[AdminSite]:
 @pytest.fixture
 def review(site: AdminSite) -> Review:
     """An event of four people."""
-    return Review(site.room.database, site.connection)
+    return Review(site.resources.database, site.connection)
 
 
 def purge(site: AdminSite, review: Review, address: str) -> dict[str, int]:

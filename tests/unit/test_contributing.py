@@ -39,7 +39,7 @@ def test_every_file_that_the_guide_names_exists() -> None:
 def test_the_routes_of_every_noun_are_served() -> None:
     made = set()
     for path in sorted((ROOT / "functions" / "admin").rglob("*.py")):
-        if re.search(r"^def routes\(room", path.read_text(encoding="utf-8"), re.MULTILINE):
+        if re.search(r"^def routes\(resources", path.read_text(encoding="utf-8"), re.MULTILINE):
             module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
             made.add(module.routes)
     assert made == set(ROUTES)

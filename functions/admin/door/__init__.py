@@ -1,1 +1,1 @@
-"""Who is asking, what they may do, and how every answer looks."""
+"""What every request passes through: authentication, authorisation, kept answers, the audit of reads, errors."""

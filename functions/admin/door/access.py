@@ -1,4 +1,4 @@
-"""Who may touch what. Asked first in every transaction; row level security is the second lock."""
+"""Authorisation. Checked first in every transaction; row level security is the second line of defence."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ AtLeast = Literal["organiser", "member"]
 
 @dataclass(frozen=True)
 class Access:
-    """What the caller is in the event."""
+    """The caller's role in an event."""
 
     event_id: UUID
     role: Role
 
     @property
     def organises(self) -> bool:
-        """Whether the caller may see and decide everything of the event."""
+        """Whether the caller may see and decide everything in the event."""
         return self.role != "member"
 
 
 def to_event(connection: Connection, caller: Caller, event_id: UUID, at_least: AtLeast = "organiser") -> Access:
-    """What the caller is in the event.
+    """Return the caller's role in the event.
 
     Raises:
-        Problem: 404, no such event or the caller does not belong to it; 403, a member where an organiser is needed.
+        Problem: 404, there is no such event or the caller does not belong to it; 403, the caller is a member and the
+            role of an organiser is required.
     """
     return _access(connection, caller, store.EVENT, event_id, at_least)
 
 
 def to_person(connection: Connection, caller: Caller, person_id: UUID, at_least: AtLeast = "organiser") -> Access:
-    """As `to_event`, for the event of a person; a member has access to the person that is linked to them alone."""
+    """Do as `to_event` for a person's event; a member has access only to the persons linked to them."""
     return _access(connection, caller, store.PERSON, person_id, at_least)
 
 
 def to_face(connection: Connection, caller: Caller, face_id: UUID, at_least: AtLeast = "organiser") -> Access:
-    """As `to_event`, for the event of a face; a member has access to their own faces alone."""
+    """Do as `to_event` for a face's event; a member has access only to their own faces."""
     return _access(connection, caller, store.FACE, face_id, at_least)
 
 
 def to_media(connection: Connection, caller: Caller, media_id: UUID, at_least: AtLeast = "organiser") -> Access:
-    """As `to_event`, for the event of a photo; a member has access to the photos that they are tagged in alone."""
+    """Do as `to_event` for a photo's event; a member has access only to photos that they are tagged in."""
     return _access(connection, caller, store.MEDIA, media_id, at_least)
 
 
 def to_decision(connection: Connection, caller: Caller, decision_id: UUID) -> Access:
-    """As `to_event`, for the event of a decision: an organiser's business alone."""
+    """Do as `to_event` for a decision's event; only organisers have access."""
     return _access(connection, caller, store.DECISION, decision_id, "organiser")
 
 
@@ -78,7 +79,7 @@ def _access(connection: Connection, caller: Caller, subject: store.Subject, id_:
     else:
         access = Access(found["event_id"], "member")
     if flask.has_request_context():
-        flask.g.event_id = access.event_id  # what the log and the kept answers are filed under
+        flask.g.event_id = access.event_id  # the log and the kept answers are labelled with it
     return access
 
 

@@ -1,11 +1,11 @@
-"""Who is calling: a bearer token that is signed, current and for us.
+"""Authentication by bearer token, which must be signed, unexpired and issued for this service.
 
-Three kinds of token are believed, each with the algorithms of its own kind of key and no other:
+Three kinds of token are accepted, each only with the algorithms of its own kind of key:
 
-- a user's, signed with the secret shared with the host app (HS256), or with a key that the host app's issuer
+- of a user, signed with the secret shared with the host app (HS256), or with a key that the host app's issuer
   publishes (RS256, ES256, EdDSA);
-- the host app's own server's: HS256 with the role ``service_role``, as Supabase makes it;
-- a Google service account's identity token (OIDC), when the account is one of ``SERVICE_ACCOUNTS``.
+- of the host app's server: HS256 with the role ``service_role``, as Supabase issues it;
+- of a Google service account listed in ``SERVICE_ACCOUNTS``: its identity token (OIDC).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from functions.admin.door.key_sets import KeySet
 from functions.admin.settings import AdminSettings
 from shared.mailbox import normal_address
 
-# The role that a host app's own server has, as Supabase names it.
+# Supabase's name for the role of a host app's server.
 SERVICE_ROLE = "service_role"
 GOOGLE_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
-# Supabase's keys for servers name this issuer, or none, and no audience.
+# Supabase's service keys name this issuer or none, and no audience.
 _SERVICE_KEY_ISSUERS = (None, "supabase")
-_SHARED_SECRET = "HS256"  # noqa: S105 - an algorithm's name
+_SHARED_SECRET = "HS256"  # noqa: S105 - the name of an algorithm
 _LEEWAY_SECONDS = 30
 _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.ExpiredSignatureError, "expired"),
@@ -35,12 +35,12 @@ _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.InvalidAlgorithmError, "algorithm"),
     (jwt.PyJWTError, "invalid"),
 )
-# Refuses RSA keys of less than 2048 bits as well.
+# Also refuses RSA keys shorter than 2048 bits.
 _VERIFIER = jwt.PyJWT({"enforce_minimum_key_length": True})
 
 
 class Unauthenticated(Exception):
-    """No token, or one that is not to be believed. ``reason`` is a word for the metrics."""
+    """The token is missing or not valid. ``reason`` is a word for the metrics."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -49,14 +49,14 @@ class Unauthenticated(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """``user_id`` is None for the host app's server, which ``is_service`` marks."""
+    """Who sent a request: a user, or (``is_service``, without ``user_id``) the host app's server."""
 
     user_id: UUID | None
     is_service: bool
 
     @property
     def name(self) -> str:
-        """What the caller is filed under: the user's id, or ``service``."""
+        """The caller's name in records: the user's id, or ``service``."""
         return "service" if self.is_service else str(self.user_id)
 
 
@@ -64,7 +64,7 @@ SERVICE = Caller(user_id=None, is_service=True)
 
 
 class Authenticator:
-    """Knows callers by their bearer tokens. Fetches no keys before a token needs them."""
+    """Identifies callers by their bearer tokens. Keys are fetched only when a token needs them."""
 
     def __init__(self, settings: AdminSettings) -> None:
         self._settings = settings
@@ -73,11 +73,11 @@ class Authenticator:
         self._google = _key_set(settings, settings.oidc_jwks_url if self._accounts else None)
 
     def caller(self, authorization: str | None) -> Caller:
-        """The caller behind an ``Authorization`` header.
+        """Return the caller that an ``Authorization`` header identifies.
 
         Raises:
-            Unauthenticated: no bearer token, or one that is malformed, forged, expired or for somebody else.
-            Retryable: the keys that would tell are away.
+            Unauthenticated: no bearer token, or one that is malformed, forged, expired or for another audience.
+            Retryable: the keys to verify it with cannot be fetched.
         """
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
@@ -88,11 +88,11 @@ class Authenticator:
         except jwt.PyJWTError as error:
             raise Unauthenticated(next(reason for kind, reason in _REASONS if isinstance(error, kind))) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
-            # Claims that no token has: an expiry of infinity, a subject that is no UUID.
+            # Claims with impossible values: an infinite expiry, a subject that is not a UUID.
             raise Unauthenticated("invalid") from None
 
     def _caller(self, token: str) -> Caller:
-        # Nothing is believed of this: it only says which key would have to have signed it.
+        # Not verified yet: these claims only select the key to verify the token with.
         claimed = jwt.decode_complete(token, options={"verify_signature": False})
         header, claims = claimed["header"], claimed["payload"]
         if header.get("alg") == _SHARED_SECRET:
@@ -114,7 +114,7 @@ class Authenticator:
         return SERVICE if is_service else _user(claims)
 
     def _by_google(self, token: str, header: dict[str, Any]) -> Caller:
-        assert self._google is not None  # noqa: S101 - asked for by the only caller
+        assert self._google is not None  # noqa: S101 - the only caller has checked it
         claims = self._verified(token, header, self._google, self._settings.service_audience, GOOGLE_ISSUERS)
         if claims.get("email_verified") is not True or normal_address(str(claims.get("email"))) not in self._accounts:
             raise Unauthenticated("account")
@@ -148,12 +148,12 @@ def _decode(
     audience: str | None,
     issuer: str | tuple[str, ...] | None,
 ) -> dict[str, Any]:
-    """The claims of a token that is signed with ``key`` by ``algorithm``, current, and for the audience.
+    """Verify signature, time, audience and issuer of a token, and return its claims.
 
-    Without ``audience`` (or ``issuer``) that claim is not looked at.
+    Where ``audience`` or ``issuer`` is None, that claim is not checked.
 
     Raises:
-        jwt.PyJWTError: says by its type what is wrong.
+        jwt.PyJWTError: the token is not valid; the type says why.
     """
     required = ["exp", *(["aud"] if audience is not None else []), *(["iss"] if issuer is not None else [])]
     claims: dict[str, Any] = _VERIFIER.decode(

@@ -1,8 +1,8 @@
-"""Places in lists: opaque to the caller, and checked in full when they come back.
+"""Cursors: positions in lists, opaque to the caller and validated in full when they come back.
 
-A page ends with the place of its last item, not with a number of items: nothing is skipped or told twice because rows
-came or went before that place. A place that somebody makes up is harmless: it is only where a list of what they may
-see goes on.
+A cursor holds the sort key of a page's last item, not an offset: rows that are added or removed before that position
+make no item be skipped or repeated. A forged cursor is harmless: it only selects where a list of what its sender may
+see continues.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from functions.admin.door.problems import Problem, unprocessable
 _LONGEST = 1000
 
 CursorText = Annotated[
-    str, Field(min_length=1, max_length=_LONGEST, description="`next_cursor` of the page before, for the same list")
+    str, Field(min_length=1, max_length=_LONGEST, description="`next_cursor` of the previous page of the same list")
 ]
-PageSize = Annotated[int, Field(ge=1, le=200, description="how many items")]
+PageSize = Annotated[int, Field(ge=1, le=200, description="number of items on the page")]
 
 
-class Place(BaseModel):
-    """Where a page ended. ``list_of`` says which list it is a place of: see `fingerprint`."""
+class Position(BaseModel):
+    """Where a page ended. ``list_of`` identifies the list: see `fingerprint`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,36 +35,36 @@ class Place(BaseModel):
     id: UUID
 
 
-Kind = TypeVar("Kind", bound=Place)
+Kind = TypeVar("Kind", bound=Position)
 
 
 def fingerprint(*of: object) -> str:
-    """16 characters that stand for a list: its name, what it is a list of, its order and its filters."""
+    """Return 16 characters that identify a list by its name, subject, order and filters."""
     text = json.dumps(of, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def write(place: Place) -> str:
-    """The place as text that is safe in a URL."""
-    return base64.urlsafe_b64encode(place.model_dump_json().encode()).rstrip(b"=").decode()
+def write(position: Position) -> str:
+    """Return the position as URL-safe text."""
+    return base64.urlsafe_b64encode(position.model_dump_json().encode()).rstrip(b"=").decode()
 
 
 def read(kind: type[Kind], text: str | None, list_of: str) -> Kind | None:
-    """The place that `write` made into ``text``; None is the beginning.
+    """Return the position that `write` encoded as ``text``; None stands for the beginning of the list.
 
     Raises:
-        Problem: 422, it is no place, or a place of another list.
+        Problem: 422, it is not a cursor, or one of another list.
     """
     if text is None:
         return None
     try:
         content = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        place = kind.model_validate_json(content)
+        position = kind.model_validate_json(content)
     except (binascii.Error, ValidationError, ValueError):
         raise _wrong() from None
-    if place.list_of != list_of or write(place) != text:
+    if position.list_of != list_of or write(position) != text:
         raise _wrong()
-    return place
+    return position
 
 
 def _wrong() -> Problem:

@@ -1,4 +1,4 @@
-"""The public keys that tokens are verified with, as their issuer publishes them (JWKS)."""
+"""The public keys to verify tokens with, as their issuer publishes them (JWKS)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import jwt
 from shared.errors import Retryable
 from shared.log import logger
 
-# After this long a set is fetched again, so that a key that was withdrawn is not believed for ever.
+# A set is fetched again after this long, so that a revoked key is not trusted for ever.
 _FRESH_SECONDS = 600.0
-# While the issuer is away its keys are believed for this long.
-_BELIEVED_SECONDS = 24 * 3600.0
+# While the issuer cannot be reached, its keys are trusted for this long.
+_TRUSTED_SECONDS = 24 * 3600.0
 
-# The one algorithm of each kind of key; symmetric keys are none of them, whatever a set says.
+# The only algorithm accepted for each kind of key; symmetric keys are never accepted, whatever a set says.
 _ALGORITHMS = {"RSA": "RS256", "EC P-256": "ES256", "OKP Ed25519": "EdDSA"}
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key, and the only algorithm that it verifies."""
+    """A key, and the only algorithm that it may verify."""
 
     key: Any
     algorithm: str
 
 
 class KeySet:
-    """One issuer's keys, fetched when the first is asked for, and again for one that is not known.
+    """One issuer's keys, fetched on first use and again when a key id is unknown.
 
-    Never more often than every ``min_interval`` seconds, successful or not: whoever sends tokens with made-up key
-    ids must not make us hammer the issuer. ``clock`` is monotonic, in seconds.
+    There are at least ``min_interval`` seconds between two attempts, successful or not: tokens with made-up key ids
+    must not cause a flood of requests to the issuer. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -49,18 +49,18 @@ class KeySet:
         self._tried_at: float | None = None
 
     def key(self, key_id: str) -> PublicKey | None:
-        """The key of that id, or None where the issuer has none.
+        """Return the key with that id, or None where the issuer has none.
 
         Raises:
-            Retryable: the issuer is away, and the key is not known from before.
+            Retryable: the issuer cannot be reached, and the key was not fetched before.
         """
         if self._age() > _FRESH_SECONDS or key_id not in self._keys:
             with self._lock:
                 if self._age() > _FRESH_SECONDS or key_id not in self._keys:
                     self._fetch()
-        found = self._keys.get(key_id) if self._age() <= _BELIEVED_SECONDS else None
+        found = self._keys.get(key_id) if self._age() <= _TRUSTED_SECONDS else None
         if found is None and self._fetched_at != self._tried_at:
-            raise Retryable("the keys that tokens are verified with could not be fetched")
+            raise Retryable("the keys to verify tokens with could not be fetched")
         return found
 
     def _age(self) -> float:
@@ -80,13 +80,13 @@ class KeySet:
 
 
 def _usable(content: dict[str, Any]) -> dict[str, PublicKey]:
-    """The keys of a set that verify signatures in a way that is believed here, by id."""
+    """Return by id the keys of a set that verify signatures with an accepted algorithm."""
     found: dict[str, PublicKey] = {}
     listed = content.get("keys")
     for entry in listed if isinstance(listed, list) else []:
         if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str):
             continue
-        # A set is somebody else's text: a kind may be anything.
+        # A set comes from outside: its values may be of any type.
         algorithm = _ALGORITHMS.get(f"{entry.get('kty')} {entry.get('crv', '')}".strip())
         if algorithm is None or entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
             continue

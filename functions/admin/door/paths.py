@@ -1,4 +1,4 @@
-"""What the paths of routes name."""
+"""Path parameters of the routes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OfDecision(_Path):
 
 
 class OfFace(_Path):
-    """A face on a photo."""
+    """A face in a photo."""
 
     face_id: UUID
 

@@ -1,4 +1,4 @@
-"""What a caller is told when something is not done: RFC 9457 problem details."""
+"""Error responses: problem details by RFC 9457."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemDetails(BaseModel):
-    """The body of every answer of 400 and above. A 409 about a person also holds its ``current`` state."""
+    """The body of every response with status 400 and above. A 409 about a person also holds its ``current`` state."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -26,14 +26,14 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """A request that is refused.
+    """Raised to refuse a request.
 
     Args:
         status: the HTTP status, 400 or above.
-        code: a stable word for programs, as ``not_found``.
-        detail: what was wrong and what to do, for people; holds nothing that the caller may not know.
-        extra: more members of the answer, as ``current``: the state that the caller did not know of.
-        headers: more headers of the answer.
+        code: a stable word for programs, for example ``not_found``.
+        detail: what was wrong and what to do, for people; says nothing that the caller may not know.
+        extra: further members of the response, for example ``current``: the state that the caller did not know of.
+        headers: further headers of the response.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Problem(Exception):
         self.headers: Mapping[str, str] = headers or {}
 
     def response(self) -> flask.Response:
-        """The answer."""
+        """Return the response."""
         body = {
             **self.extra,
             "type": "about:blank",
@@ -65,27 +65,27 @@ class Problem(Exception):
 
 
 def not_found(detail: str = "there is no such thing, or it is not for you to see") -> Problem:
-    """404: also for what the caller may not know of."""
+    """Make a 404, used also for what exists but the caller may not know of."""
     return Problem(404, "not_found", detail)
 
 
 def forbidden(detail: str = "only an organiser of the event may do this") -> Problem:
-    """403: the caller may know of it, and may not do this."""
+    """Make a 403: the caller may know that it exists, and may not do this."""
     return Problem(403, "forbidden", detail)
 
 
 def conflict(code: str, detail: str, current: Mapping[str, Any] | None = None) -> Problem:
-    """409: not as things are now; ``current`` says how they are."""
+    """Make a 409: it conflicts with the present state, which ``current`` holds."""
     return Problem(409, code, detail, {} if current is None else {"current": dict(current)})
 
 
 def unprocessable(code: str, detail: str) -> Problem:
-    """422: understood, and wrong."""
+    """Make a 422: the request is well-formed, and its content is not valid."""
     return Problem(422, code, detail)
 
 
 def invalid(error: ValidationError) -> Problem:
-    """422 that names each field that is wrong, without repeating what was sent."""
+    """Make a 422 that names each wrong field, without repeating what was sent."""
     return unprocessable(
         "invalid",
         "; ".join(

@@ -1,4 +1,4 @@
-"""SQL of what every request passes: rights, the audit of reads, kept answers, failed authentications."""
+"""SQL for what every request passes through: rights, the audit of reads, kept answers, failed authentications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSERT INTO auth_failures (reason) VALUES (%s)
 ON CONFLICT (day, reason) DO UPDATE SET failures = auth_failures.failures + 1
 """
 _NOTE_READS = "SELECT trombi_note_reads(%s, %s, %s, %s::uuid[])"
-# A request with the same key that is under way is waited for here.
+# This waits for another request in progress that has the same key.
 _TAKE_KEY = """
 INSERT INTO idempotency_keys (caller, key, fingerprint, event_id) VALUES (%s, %s, %s, %s)
 ON CONFLICT (caller, key) DO NOTHING RETURNING key
@@ -33,10 +33,10 @@ WHERE caller = %s AND key = %s
 
 @dataclass(frozen=True)
 class Subject:
-    """How to find the event of something, for a service and for a user, and whether it concerns a member.
+    """The statements that find the event of something, for a service and for a user, and whether it concerns a member.
 
-    ``membership`` looks past row level security (its functions answer an event's id alone), so that a member is
-    told 403 where a stranger is told 404.
+    ``membership`` bypasses row level security (its SQL functions return only the event's id), so that a member gets
+    403 where somebody from outside the event gets 404.
     """
 
     name: str
@@ -76,7 +76,7 @@ MEDIA = Subject(
     membership="""
 SELECT event_id, role FROM event_members WHERE user_id = %(user_id)s AND event_id = trombi_event_of_media(%(id)s)
 """,
-    # Whatever its source: a tag is there only because somebody said so, also when the face had been suggested.
+    # Tags of every source: each exists because a human decided so, also where the face had been suggested.
     concerns="SELECT FROM media_tags WHERE media_id = %(id)s AND tagged_user_id = %(user_id)s",
 )
 DECISION = Subject(
@@ -107,22 +107,22 @@ def event_of(connection: Connection, subject: Subject, subject_id: UUID) -> dict
 def membership(
     connection: Connection, subject: Subject, subject_id: UUID, user_id: UUID | None
 ) -> dict[str, Any] | None:
-    """Return the ``event_id`` of something and the user's ``role`` there; None for who does not belong."""
+    """Return the ``event_id`` of something and the user's ``role`` there; None when the user is not a member."""
     return connection.execute(subject.membership, {"id": subject_id, "user_id": user_id}).fetchone()
 
 
 def concerns(connection: Connection, subject: Subject, subject_id: UUID, user_id: UUID | None) -> bool:
-    """Return whether something concerns a member, who is not an organiser."""
+    """Return whether something concerns a user who is a member, not an organiser."""
     return connection.execute(subject.concerns, {"id": subject_id, "user_id": user_id}).fetchone() is not None
 
 
 def note_reads(connection: Connection, actor: str, event_id: UUID, what: str, subject_ids: Sequence[UUID]) -> None:
-    """Count that ``actor`` was shown ``what`` of the subjects today."""
+    """Count under today's date that ``actor`` was shown ``what`` of the subjects."""
     connection.execute(_NOTE_READS, (actor, event_id, what, list(subject_ids)))
 
 
 def take_key(connection: Connection, caller: str, key: str, fingerprint: bytes, event_id: UUID | None) -> bool:
-    """Take an idempotency key for this transaction, waiting for another that holds it; False where it was used."""
+    """Take an idempotency key for this transaction, waiting for any other that holds it; False if it was used."""
     return connection.execute(_TAKE_KEY, (caller, key, fingerprint, event_id)).fetchone() is not None
 
 

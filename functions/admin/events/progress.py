@@ -18,7 +18,7 @@ from functions.admin.door.answers import unless_known
 from functions.admin.door.auth import Caller
 from functions.admin.door.paths import InEvent
 from functions.admin.door.problems import Problem
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.events import store as events_store
 from functions.admin.events.store import ProgressRows
 from shared.errors import Retryable
@@ -80,11 +80,11 @@ class Progress(BaseModel):
     failures: list[PhotoFailure]
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The route of progress."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes of progress."""
     api = APIBlueprint("progress", __name__, abp_tags=[Tag(name="events")])
     # A stream holds a thread of the server as long as it lasts: half of them stay free for everything else.
-    places = BoundedSemaphore(max(1, room.settings.threads // 2))
+    free_streams = BoundedSemaphore(max(1, resources.settings.threads // 2))
 
     @api.get("/event/<uuid:event_id>/progress", responses={200: Progress, 304: None})
     def get_progress(path: InEvent) -> flask.Response:
@@ -97,20 +97,20 @@ def routes(room: Room) -> APIBlueprint:
         caller: Caller = flask.g.caller
 
         def look() -> Progress:
-            with room.transaction(caller) as connection:
+            with resources.transaction(caller) as connection:
                 access.to_event(connection, caller, path.event_id)
                 return _progress(events_store.progress(connection, path.event_id, _MOST_FAILURES))
 
         if flask.request.accept_mimetypes.best_match(["application/json", _EVENT_STREAM]) != _EVENT_STREAM:
             return unless_known(look().model_dump(mode="json"))
         first = look()
-        if not places.acquire(blocking=False):
+        if not free_streams.acquire(blocking=False):
             raise Problem(
                 503, "too_many_streams", "too many are watching: ask for the JSON", headers={"Retry-After": "15"}
             )
         response = flask.Response(stream(first, look, pause, monotonic, server_is_stopping), mimetype=_EVENT_STREAM)
         # Also when the browser leaves before the first byte, when no generator has begun that could end.
-        response.call_on_close(places.release)
+        response.call_on_close(free_streams.release)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response

@@ -15,9 +15,9 @@ from functions.admin.door import access, cursor
 from functions.admin.door.access import Access, Role
 from functions.admin.door.answers import unless_known
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.events import store as events_store
 from functions.admin.events.store import AfterEvent
 
@@ -116,35 +116,35 @@ class MemberList(BaseModel):
     items: list[ShownMember]
 
 
-class _PlaceOfEvent(Place):
+class _EventPosition(Position):
     created_at: AwareDatetime
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes that read events."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes that read events."""
     api = APIBlueprint("events", __name__, abp_tags=[Tag(name="events")])
 
     @api.get("/events", responses={200: EventPage, 304: None})
     def list_events(query: EventQuery) -> flask.Response:
-        """The events that the caller belongs to; for a service every event."""
+        """List the events that the caller belongs to; for a service, all events."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("events", caller.name)
-        place = cursor.read(_PlaceOfEvent, query.cursor, list_of)
-        after = None if place is None else AfterEvent(place.created_at, place.id)
-        with room.transaction(caller) as connection:
+        position = cursor.read(_EventPosition, query.cursor, list_of)
+        after = None if position is None else AfterEvent(position.created_at, position.id)
+        with resources.transaction(caller) as connection:
             rows = events_store.events(connection, caller.user_id, after, query.limit + 1)
         page = rows[: query.limit]
         more = None
         if len(rows) > len(page):
             last = page[-1]
-            more = cursor.write(_PlaceOfEvent(list_of=list_of, id=last["id"], created_at=last["created_at"]))
+            more = cursor.write(_EventPosition(list_of=list_of, id=last["id"], created_at=last["created_at"]))
         return unless_known({"items": [_event(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>", responses={200: EventState, 304: None})
     def get_event(path: InEvent) -> flask.Response:
         """How an event stands: its name, its consent, whether it is archived, and for organisers how much there is."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id, "member")
             row = events_store.event(connection, path.event_id)
             counts = events_store.counts(connection, path.event_id) if entered.organises else None
@@ -154,7 +154,7 @@ def routes(room: Room) -> APIBlueprint:
     def find_members(path: InEvent, query: MemberQuery) -> flask.Response:
         """Members whose name or address begins so, for an organiser to choose from."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = events_store.members(connection, path.event_id, query.q.strip(), _MOST_MEMBERS)
         return flask.jsonify({"items": [_member(row) for row in rows]})

@@ -79,8 +79,8 @@ def counts(connection: Connection, event_id: UUID) -> Row:
 
 def events(connection: Connection, user_id: UUID | None, after: AfterEvent | None, limit: int) -> list[Row]:
     """Up to ``limit`` events of a user, or (None) of everybody, the newest first."""
-    place = {"created_at": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_EVENTS, {"user_id": user_id, **place, "limit": limit}).fetchall()
+    position = {"created_at": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_EVENTS, {"user_id": user_id, **position, "limit": limit}).fetchall()
 
 
 # ---------------------------------------------------------------- progress

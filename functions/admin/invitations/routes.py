@@ -21,7 +21,7 @@ from functions.admin.door.auth import Caller
 from functions.admin.door.idempotency import answer_once
 from functions.admin.door.paths import OfPerson
 from functions.admin.door.problems import MEDIA_TYPE, Problem, conflict, not_found
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.invitations import store
 from functions.admin.page.routes import document, prefers_page
 from functions.admin.review import decisions
@@ -51,7 +51,7 @@ Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email
 
 
 class InviteGuest(OnPerson):
-    """Who is asked, in which language (by default the event's), with which words of the organiser's own.
+    """Whom to invite, in which language (default: the event's), with which message of the organiser.
 
     ``again``: although this address answered "not me".
     """
@@ -143,7 +143,7 @@ class Answered(BaseModel):
 
 @dataclass(frozen=True)
 class _Guest(Caller):
-    """Whoever holds the token: sees and does what the invitation is about, and is filed under its id."""
+    """A guest who holds a token: may see and answer the invitation; the audit records the invitation's id."""
 
     invitation_id: UUID
 
@@ -152,11 +152,11 @@ class _Guest(Caller):
         return f"invitation {self.invitation_id}"
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes of invitations, and the page that the link opens."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes of invitations, and of the page that the link opens."""
     api = APIBlueprint("invitations", __name__, abp_tags=[Tag(name="invitations")])
-    _organiser_routes(api, room)
-    _guest_routes(api, room)
+    _organiser_routes(api, resources)
+    _guest_routes(api, resources)
 
     return api
 
@@ -164,12 +164,12 @@ def routes(room: Room) -> APIBlueprint:
 # ---------------------------------------------------------------- organisers
 
 
-def _organiser_routes(api: APIBlueprint, room: Room) -> None:
-    settings = room.settings
+def _organiser_routes(api: APIBlueprint, resources: Resources) -> None:
+    settings = resources.settings
 
     @api.post("/person/<uuid:person_id>/invite", responses={200: InvitedAnswer})
     def invite(path: OfPerson, body: InviteGuest) -> flask.Response:
-        """Ask somebody by mail whether the person is them. Inviting anew sends a new link; the old one is void."""
+        """Invite somebody by mail to say whether the person is them. A new invitation voids the old link."""
         caller: Caller = flask.g.caller
         secret = settings.invitation_secret
         if secret is None:
@@ -179,18 +179,18 @@ def _organiser_routes(api: APIBlueprint, room: Room) -> None:
             event_id = access.to_person(connection, caller, path.person_id).event_id
             return 200, _invite(connection, caller, path.person_id, event_id, body, secret, settings.invitation_days)
 
-        response = answer_once(room, caller, work)
+        response = answer_once(resources, caller, work)
         said = response.get_json()
         # Added to what was kept, never kept itself: whoever reads the database learns no link that works.
         if settings.mail_from is None:
-            said["invitation"] |= {"mail": "not configured", "link": _link(room, secret, said["invitation"]["id"])}
+            said["invitation"] |= {"mail": "not configured", "link": _link(resources, secret, said["invitation"]["id"])}
             logger().warning("no mail can be sent: MAIL_FROM is not set", invitation_id=said["invitation"]["id"])
         return flask.jsonify(said)
 
     @api.get("/person/<uuid:person_id>/invitation", responses={200: InvitationStatus})
     def invitation_of_person(path: OfPerson) -> dict[str, Any]:
-        """What has become of the person's newest invitation, and of its mail."""
-        with room.transaction(flask.g.caller) as connection:
+        """Get the state of the person's newest invitation and of its mail."""
+        with resources.transaction(flask.g.caller) as connection:
             access.to_person(connection, flask.g.caller, path.person_id)
             row = store.latest(connection, path.person_id)
         if row is None:
@@ -231,21 +231,21 @@ def _invite(
     return {**decisions.answer(connection, decided), "invitation": made.model_dump(mode="json", exclude_none=True)}
 
 
-def _link(room: Room, secret: str, invitation_id: str) -> str:
-    base = (room.settings.public_url or flask.request.host_url).rstrip("/")
+def _link(resources: Resources, secret: str, invitation_id: str) -> str:
+    base = (resources.settings.public_url or flask.request.host_url).rstrip("/")
     return f"{base}/invite/{make_token(secret, UUID(invitation_id))}"
 
 
 # ---------------------------------------------------------------- guests
 
 
-def _guest_routes(api: APIBlueprint, room: Room) -> None:
+def _guest_routes(api: APIBlueprint, resources: Resources) -> None:
     @api.get("/invite/<token>", responses={200: OpenInvitation, 410: _GONE})
     def open_invitation(path: WithToken) -> flask.Response:
-        """What the invitation shows, or the page that shows it where HTML is preferred. Changes nothing."""
+        """Show an invitation: as JSON, or as a page where HTML is preferred. Changes nothing."""
         wants_page = prefers_page(flask.request)
         try:
-            with room.database.transaction() as connection:
+            with resources.database.transaction() as connection:
                 invitation = _found(connection, path.token)
                 if wants_page:
                     return _page(200)
@@ -265,13 +265,13 @@ def _guest_routes(api: APIBlueprint, room: Room) -> None:
     @api.get("/invite/<token>/face/<uuid:face_id>", responses={200: {"content": {"image/jpeg": {}}}, 410: _GONE})
     def face_of_invitation(path: FaceWithToken) -> flask.Response:
         """One of the invitation's faces, as JPEG."""
-        with room.database.transaction() as connection:
+        with resources.database.transaction() as connection:
             invitation = _found(connection, path.token)
             name = store.thumbnail_object(connection, path.face_id, invitation["person_id"])
             if name is None:
                 raise not_found("this invitation shows no such face")
             note_read(connection, None, invitation["event_id"], "thumbnail", path.face_id)
-        return _private(flask.Response(_thumbnail(room, name), mimetype="image/jpeg"))
+        return _private(flask.Response(_thumbnail(resources, name), mimetype="image/jpeg"))
 
     @api.post("/invite/<token>", responses={200: Answered, 410: _GONE})
     def answer_invitation(path: WithToken, body: GivenAnswer) -> flask.Response:
@@ -280,7 +280,7 @@ def _guest_routes(api: APIBlueprint, room: Room) -> None:
         "It's me" links the person to the account of the bearer token; without one, to the account of the invited
         address, which the mail has proved. It also makes the guest a member of the event.
         """
-        with room.database.transaction() as connection:
+        with resources.database.transaction() as connection:
             invitation_id = _known(connection, path.token)["id"]
         signed_in: Caller | None = flask.g.caller
 
@@ -296,11 +296,11 @@ def _guest_routes(api: APIBlueprint, room: Room) -> None:
             return 200, said.model_dump(mode="json")
 
         guest = _Guest(user_id=None, is_service=True, invitation_id=invitation_id)
-        return _private(answer_once(room, guest, work))
+        return _private(answer_once(resources, guest, work))
 
 
 def _known(connection: Connection, token: str) -> store.Row:
-    """The invitation that the token opens, or 404: the same for one that is malformed and one that never was."""
+    """Find the invitation of a token, or answer 404, whether the token is malformed or unknown."""
     row = store.by_token(connection, hash_token(token))
     if row is None:
         raise not_found("this link opens no invitation: see that it is complete, or ask for a new one")
@@ -308,7 +308,7 @@ def _known(connection: Connection, token: str) -> store.Row:
 
 
 def _found(connection: Connection, token: str) -> store.Row:
-    """The open invitation of a token.
+    """Find the open invitation of a token.
 
     Raises:
         Problem: 404 there is none; 410 it was answered (``answer`` says how), has expired or was withdrawn.
@@ -368,10 +368,10 @@ def _private(response: flask.Response) -> flask.Response:
     return response
 
 
-def _thumbnail(room: Room, name: str) -> bytes:
-    bucket = room.settings.derived_bucket
+def _thumbnail(resources: Resources, name: str) -> bytes:
+    bucket = resources.settings.derived_bucket
     try:
-        generation = room.objects.generation(bucket, name)
-        return room.objects.read(bucket, name, generation, max_bytes=_LARGEST_THUMBNAIL_BYTES)
+        generation = resources.objects.generation(bucket, name)
+        return resources.objects.read(bucket, name, generation, max_bytes=_LARGEST_THUMBNAIL_BYTES)
     except ObjectMissing:
-        raise not_found("this face has no picture (any more)") from None
+        raise not_found("this face has no picture") from None

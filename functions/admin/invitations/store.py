@@ -34,17 +34,17 @@ _THUMBNAIL = "SELECT thumbnail_object FROM faces WHERE id = %s AND face_person_i
 
 
 def event(connection: Connection, event_id: UUID) -> Row | None:
-    """The event's language and whether it consents to face recognition."""
+    """Return the event's language and whether it consents to face recognition."""
     return connection.execute(_EVENT, (event_id,)).fetchone()
 
 
 def latest(connection: Connection, person_id: UUID) -> Row | None:
-    """The newest invitation of a person."""
+    """Return the newest invitation of a person."""
     return connection.execute(_LATEST, (person_id,)).fetchone()
 
 
 def by_token(connection: Connection, token_hash: bytes) -> Row | None:
-    """The invitation that a token opens, whatever has become of it."""
+    """Return the invitation of a token, in whatever state."""
     return connection.execute(_OPENED_BY, (token_hash,)).fetchone()
 
 
@@ -54,7 +54,7 @@ def faces(connection: Connection, person_id: UUID, limit: int) -> list[UUID]:
 
 
 def thumbnail_object(connection: Connection, face_id: UUID, person_id: UUID) -> str | None:
-    """The object of a face's thumbnail, if the face is the person's."""
+    """Return the object of a face's thumbnail if the face belongs to the person."""
     row = connection.execute(_THUMBNAIL, (face_id, person_id)).fetchone()
     name: str | None = row["thumbnail_object"] if row else None
     return name
@@ -80,7 +80,7 @@ def user_exists(connection: Connection, user_id: UUID) -> bool:
 
 
 def users_with_address(connection: Connection, email: str) -> list[UUID]:
-    """The users of an address, two at most; whoever asks is the only one until the transaction ends."""
+    """Return the users of an address, two at most, and lock the address until the transaction ends."""
     connection.execute(_ONE_AT_A_TIME, (email,))
     return [row["id"] for row in connection.execute(_USERS_WITH_ADDRESS, (email,)).fetchall()]
 
@@ -92,7 +92,7 @@ def users_are_ours(connection: Connection) -> bool:
 
 
 def make_user(connection: Connection, *, user_id: UUID | None = None, email: str | None = None) -> UUID | None:
-    """A user: with an id that a token named, or with an address that a mail proved; None when the id was there."""
+    """Create a user with the id of a token or with an address proven by mail; None when the id exists."""
     row = connection.execute(_MAKE_USER, (user_id, email)).fetchone()
     made: UUID | None = row["id"] if row else None
     return made

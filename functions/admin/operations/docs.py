@@ -35,7 +35,7 @@ _POLICY = (
 
 
 def pages() -> flask.Blueprint:
-    """The page and its files."""
+    """Make the routes of the documentation page and its files."""
     blueprint = flask.Blueprint("docs", __name__)
 
     @blueprint.get("/docs")

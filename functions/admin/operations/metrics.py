@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from functions.admin.door.auth import Caller
 from functions.admin.door.problems import forbidden
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.operations import metrics_store
 from functions.admin.operations.metrics_store import Row
 
@@ -26,17 +26,17 @@ from functions.admin.operations.metrics_store import Row
 _MOST_EVENTS = 20
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The route of metrics."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the route of metrics."""
     api = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="operations")])
 
     @api.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
     def get_metrics() -> flask.Response:
-        """The metrics in Prometheus' text format; for service callers."""
+        """Get the metrics in Prometheus' text format; for service callers."""
         caller: Caller = flask.g.caller
         if not caller.is_service:
             raise forbidden("metrics are for service callers")
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             rows = metrics_store.read(connection, _MOST_EVENTS)
         return flask.Response(exposition(rows), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -44,7 +44,7 @@ def routes(room: Room) -> APIBlueprint:
 
 
 def exposition(rows: Mapping[str, list[Row]]) -> bytes:
-    """The rows of `metrics_store` in Prometheus' text format."""
+    """Format the rows of `metrics_store` in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Rows(rows))
     return generate_latest(registry)
@@ -55,7 +55,7 @@ class _Rows(Collector):
         self._rows = rows
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics that there are rows for."""
+        """Yield the metrics that have rows."""
         yield from _jobs(self._rows)
         yield from _detection(self._rows)
         yield from _clustering(self._rows)

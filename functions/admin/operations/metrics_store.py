@@ -51,7 +51,7 @@ _VIEWS = {
 
 
 def read(connection: Connection, most_events: int) -> dict[str, list[Row]]:
-    """The rows of each view; of a view by event at most ``most_events``."""
+    """Return the rows of each view; of a view by event, at most ``most_events``."""
     connection.execute(_TIMEOUT)
     return {
         view: connection.execute(statement, {"most_events": most_events}).fetchall()

@@ -10,13 +10,13 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
 from functions.admin.door.idempotency import answer_once
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.operations.enqueue import EnqueueRequest, enqueue
 from shared.database import Connection
 
 
 class EnqueuedJob(BaseModel):
-    """A job that was made or asked for anew."""
+    """A job that was created or requested again."""
 
     job_id: UUID
     media_id: UUID
@@ -28,8 +28,8 @@ class Enqueued(BaseModel):
     jobs: list[EnqueuedJob]
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes of operation."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes for operators and host apps."""
     api = APIBlueprint("operations", __name__, abp_tags=[Tag(name="operations")])
 
     @api.post("/ml/enqueue", responses={202: Enqueued})
@@ -40,6 +40,6 @@ def routes(room: Room) -> APIBlueprint:
         def work(connection: Connection) -> tuple[int, dict[str, Any]]:
             return 202, {"jobs": enqueue(connection, caller, body)}
 
-        return answer_once(room, caller, work, body.event_id)
+        return answer_once(resources, caller, work, body.event_id)
 
     return api

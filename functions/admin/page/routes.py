@@ -21,7 +21,7 @@ import flask
 from flask_openapi3 import APIBlueprint, Tag
 
 from functions.admin.door.problems import not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from shared import languages
 
 COOKIE = "trombi_pictures"
@@ -97,7 +97,7 @@ def _file(content: bytes, mimetype: str) -> WebFile:
 
 
 def document(name: str, status: int = 200) -> flask.Response:
-    """A page, with the policy that it runs under; asked for anew each time, and answered 304 when it is the same."""
+    """Serve a page with its Content-Security-Policy; revalidated each time, 304 when it is unchanged."""
     response = _sent(web().documents[name])
     response.status_code = status
     response.headers["Content-Security-Policy"] = POLICY
@@ -124,7 +124,7 @@ def page_of_list(request: flask.Request) -> flask.Response | None:
 
 
 def token_of_pictures(request: flask.Request) -> str | None:
-    """The ``Authorization`` that the cookie stands for: of reads of pictures that this site's own page asks for."""
+    """Return the ``Authorization`` in the cookie, for reads of pictures that this site's own page requests."""
     rule = request.url_rule
     if rule is None or request.method not in ("GET", "HEAD") or not _PICTURES.fullmatch(_untyped(rule.rule)):
         return None
@@ -138,10 +138,10 @@ def _untyped(rule: str) -> str:
     return rule.replace("<uuid:", "<")
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The page's documents and files, and its sign-in."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes of the page's documents, its files and its sign-in."""
     api = APIBlueprint("pages", __name__, abp_tags=[Tag(name="page")])
-    public_is_secure = (room.settings.public_url or "").startswith("https:")
+    public_is_secure = (resources.settings.public_url or "").startswith("https:")
 
     @api.route("/")
     def start() -> flask.Response:

@@ -16,12 +16,12 @@ _QUALITY: Final = 82
 
 
 def step(width: int) -> int:
-    """The largest size that is made and is at most ``width`` (64 or more)."""
+    """Return the largest available size that is at most ``width`` (64 or more)."""
     return max(size for size in STEPS if size <= width)
 
 
 def preview_limits(limits: DecodeLimits, longer_side: int) -> DecodeLimits:
-    """Detect's limits, so that what detect reads is shown; only the result is smaller.
+    """Return detect's limits with a smaller result, so that every photo that detect reads is shown.
 
     Decoding reduces by whole factors: to between one and two times what is wanted.
     """
@@ -29,7 +29,7 @@ def preview_limits(limits: DecodeLimits, longer_side: int) -> DecodeLimits:
 
 
 def preview(data: bytes, longer_side: int, limits: DecodeLimits) -> bytes:
-    """The photo as JPEG, neither side longer than ``longer_side``, and never larger than it was.
+    """Render the photo as JPEG, neither side longer than ``longer_side``, never enlarged.
 
     Raises:
         NotAnImage, BadImage: the file is no picture, or one that cannot be read; their ``reason`` says why.

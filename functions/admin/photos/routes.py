@@ -17,7 +17,7 @@ from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
 from functions.admin.door.paths import OfMedia
 from functions.admin.door.problems import Problem, not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.photos.preview import STEPS, preview, preview_limits, step
 from functions.admin.review import faces_store
 from functions.admin.review.faces_store import Row
@@ -47,17 +47,17 @@ class PhotoQuery(BaseModel):
     ] = 1024
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The route that reads photos."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the route that reads photos."""
     api = APIBlueprint("photos", __name__, abp_tags=[Tag(name="photos")])
     turns = BoundedSemaphore(_AT_ONCE)
-    memory = MemoryBudget(room.settings.max_photo_memory, _AT_ONCE, _PATIENCE_SECONDS)
+    memory = MemoryBudget(resources.settings.max_photo_memory, _AT_ONCE, _PATIENCE_SECONDS)
 
     @api.get("/media/<uuid:media_id>/image", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
     def get_photo(path: OfMedia, query: PhotoQuery) -> flask.Response:
-        """The photo, upright, as JPEG without EXIF, whatever it was uploaded as."""
+        """Get the photo, upright, as JPEG without EXIF, whatever its format was."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_media(connection, caller, path.media_id, "member")
             photo = faces_store.photo(connection, entered.event_id, path.media_id)
             if photo is None:
@@ -68,20 +68,20 @@ def routes(room: Room) -> APIBlueprint:
         if is_known(tag):
             return picture(None, tag)
         with _turn(turns):
-            return picture(_preview(room, photo, size, memory), tag)
+            return picture(_preview(resources, photo, size, memory), tag)
 
     return api
 
 
-def _preview(room: Room, photo: Row, size: int, memory: MemoryBudget) -> bytes:
+def _preview(resources: Resources, photo: Row, size: int, memory: MemoryBudget) -> bytes:
     try:
-        data = room.objects.read(
+        data = resources.objects.read(
             photo["bucket"],
             photo["object_name"],
             photo["object_generation"],
-            max_bytes=room.settings.max_photo_bytes,
+            max_bytes=resources.settings.max_photo_bytes,
         )
-        limits = room.settings.decode_limits()
+        limits = resources.settings.decode_limits()
         with memory.taken(memory_needed(data, preview_limits(limits, size))):
             return preview(data, size, limits)
     except Busy:
@@ -109,4 +109,4 @@ def _busy() -> Exception:
 
 
 def _no_photo() -> Exception:
-    return not_found("there is no such photo, or none any more")
+    return not_found("there is no such photo")

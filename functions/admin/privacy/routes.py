@@ -14,11 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from functions.admin.door import access, cursor
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.idempotency import answer_once
 from functions.admin.door.paths import InEvent
 from functions.admin.door.problems import conflict, not_found, unprocessable
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.invitations.routes import Email
 from functions.admin.operations.enqueue import EnqueueRequest, enqueue
 from functions.admin.privacy import store as privacy_store
@@ -160,12 +160,12 @@ class Export(BaseModel):
     reads: list[dict[str, Any]] | None = None
 
 
-class _PlaceOfReceipt(Place):
+class _ReceiptPosition(Position):
     requested_at: AwareDatetime
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes of privacy."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes of consent, purge and export."""
     api = APIBlueprint("privacy", __name__, abp_tags=[Tag(name="privacy")])
 
     @api.put("/event/<uuid:event_id>/consent", responses={200: Consent})
@@ -173,7 +173,10 @@ def routes(room: Room) -> APIBlueprint:
         """Switch face recognition on or off for an event. Off erases its biometrics at once."""
         caller: Caller = flask.g.caller
         return answer_once(
-            room, caller, lambda connection: (200, _consent(connection, caller, path.event_id, body)), path.event_id
+            resources,
+            caller,
+            lambda connection: (200, _consent(connection, caller, path.event_id, body)),
+            path.event_id,
         )
 
     @api.post("/event/<uuid:event_id>/archive", responses={200: Consent})
@@ -186,7 +189,7 @@ def routes(room: Room) -> APIBlueprint:
             privacy_store.archive(connection, path.event_id)
             return 200, _shown_consent(privacy_store.event_consent(connection, path.event_id))
 
-        return answer_once(room, caller, work, path.event_id)
+        return answer_once(resources, caller, work, path.event_id)
 
     @api.post("/privacy/purge", responses={200: PurgeReceipt})
     def purge(body: PurgeBody) -> flask.Response:
@@ -196,30 +199,30 @@ def routes(room: Room) -> APIBlueprint:
         and photos that are looked at again do not bring the faces back. Asking twice gives an empty receipt.
         """
         caller: Caller = flask.g.caller
-        return answer_once(room, caller, lambda connection: (200, _purge(connection, caller, body)), body.event_id)
+        return answer_once(resources, caller, lambda connection: (200, _purge(connection, caller, body)), body.event_id)
 
     @api.get("/event/<uuid:event_id>/receipts", responses={200: ReceiptPage})
     def list_receipts(path: InEvent, query: ReceiptQuery) -> flask.Response:
-        """What was erased in an event, and when."""
+        """List what was erased in an event, and when."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("receipts", path.event_id)
-        place = cursor.read(_PlaceOfReceipt, query.cursor, list_of)
-        after = None if place is None else AfterReceipt(place.requested_at, place.id)
-        with room.transaction(caller) as connection:
+        position = cursor.read(_ReceiptPosition, query.cursor, list_of)
+        after = None if position is None else AfterReceipt(position.requested_at, position.id)
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = privacy_store.receipts(connection, path.event_id, after, query.limit + 1)
         page = rows[: query.limit]
         more = None
         if len(rows) > len(page):
             last = page[-1]
-            more = cursor.write(_PlaceOfReceipt(list_of=list_of, id=last["id"], requested_at=last["requested_at"]))
+            more = cursor.write(_ReceiptPosition(list_of=list_of, id=last["id"], requested_at=last["requested_at"]))
         return flask.jsonify({"items": [_shown_receipt(row) for row in page], "next_cursor": more})
 
     @api.get("/privacy/export", responses={200: Export})
     def export(query: ExportQuery) -> flask.Response:
         """All that is held on a user, as JSON: their own, or of a user of an event that the caller organises."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             held = _export(connection, caller, query)
         answer = flask.jsonify(Export.model_validate(held).model_dump(mode="json"))
         answer.headers["Content-Disposition"] = 'attachment; filename="trombi-export.json"'
@@ -266,7 +269,7 @@ def _purge(connection: Connection, caller: Caller, body: PurgeBody) -> dict[str,
     receipt: Mapping[str, Any] | None
     account: Literal["known", "unknown"] | None = None
     if body.user_id is not None:
-        # For themselves nobody has to belong to the event any more; whether there is such an event is not told.
+        # A user may purge their own data without being a member; the answer does not reveal whether the event exists.
         if caller.is_service or body.user_id != caller.user_id:
             access.to_event(connection, caller, body.event_id)
         is_known = privacy_store.knows_user(

@@ -1,4 +1,4 @@
-"""Consent, receipts, and the calls into the SQL that knows where personal data is (0009_privacy.sql)."""
+"""Consent, receipts, and calls of the SQL functions that erase and export personal data (0005_privacy.sql)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def archive(connection: Connection, event_id: UUID) -> bool:
 
 
 def event_consent(connection: Connection, event_id: UUID) -> Row:
-    """The event's consent as it is now."""
+    """Return the event's current consent."""
     return one_row(connection, _EVENT, (event_id,))
 
 
@@ -105,7 +105,7 @@ def purge_user(connection: Connection, user_id: UUID, event_id: UUID) -> Row:
 
 
 def knows_user(connection: Connection, user_id: UUID, event_id: UUID, *, is_self: bool) -> bool:
-    """Whether there is such an account; for whoever asks about somebody else, one that the event has to do with."""
+    """Return whether there is such an account; for others than the user, only accounts that the event knows."""
     return bool(one_row(connection, _KNOWS_USER, {"user_id": user_id, "event_id": event_id, "is_self": is_self})["yes"])
 
 
@@ -123,8 +123,8 @@ def purge_address(connection: Connection, email: str, event_id: UUID) -> Row:
 
 def receipts(connection: Connection, event_id: UUID, after: AfterReceipt | None, limit: int) -> list[Row]:
     """Up to ``limit`` receipts of an event, the newest first."""
-    place = {"requested_at": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_RECEIPTS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+    position = {"requested_at": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_RECEIPTS, {"event_id": event_id, **position, "limit": limit}).fetchall()
 
 
 # ---------------------------------------------------------------- export

@@ -1,4 +1,4 @@
-"""What decisions check once the event is locked: that person, faces and invitation are still as the caller saw them."""
+"""Checks of a decision after the event is locked: person, faces and invitation must be as the caller saw them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def locked_person(
     users: Sequence[UUID] = (),
     others: Sequence[UUID] = (),
 ) -> tuple[store.Row, int]:
-    """Lock the event; return the person as it is then, and the decision's place in the event's history.
+    """Lock the event; return the person's current row, and the decision's number in the event's history.
 
     ``users`` and ``others`` are the users and persons that the decision names beside it.
     """
     event_id = store.event_of_person(connection, person_id)
     if event_id is None:
         raise not_found("no such person")
-    place = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
+    decision_version = ledger.lock_event(connection, event_id, actor, users=users, persons=[person_id, *others])
     person = person_of(connection, person_id)
     refuse_stale(connection, person, version)
-    return person, place
+    return person, decision_version
 
 
 def person_of(connection: Connection, person_id: UUID) -> store.Row:
@@ -64,17 +64,17 @@ def refuse_status(connection: Connection, person: store.Row, *refused: str) -> N
 
 
 def conflict_about(connection: Connection, code: str, detail: str, person: store.Row) -> Problem:
-    """Make a 409 that tells how the person is now."""
+    """Make a 409 with the person's current state."""
     return conflict(code, detail, person_state(connection, person["id"]))
 
 
 def tagged_users(person: store.Row) -> frozenset[UUID]:
-    """Return the user whose tags follow what happens to the person."""
+    """Return the user whose tags change with the person's faces."""
     return frozenset({person["linked_user_id"]} if person["status"] == "linked" else set())
 
 
 def faces_of(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> list[store.Row]:
-    """Return all of the faces, or raise 404 when one is not there (any more)."""
+    """Return all of the faces, or raise 404 when one does not exist."""
     found = store.faces(connection, event_id, face_ids)
     if not face_ids or len(found) < len(set(face_ids)):
         raise not_found("no such face, or not of this event")
@@ -112,14 +112,14 @@ def known(person_id: UUID | None) -> UUID:
 def open_invitation(
     connection: Connection, invitation_id: UUID, user_id: UUID | None
 ) -> tuple[store.Row, store.Row, int]:
-    """Return an invitation that may be answered, its person, and the decision's place in the event's history.
+    """Return an invitation that may be answered, its person, and the decision's number in the event's history.
 
     ``user_id`` is who says that it is them: the person whom they are already belongs to the decision as well.
     """
     asked = store.asked_about(connection, invitation_id, user_id)
     if asked is None:
         raise not_found("there is no such invitation")
-    place = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
+    decision_version = ledger.lock_event(connection, asked["event_id"], user_id, persons=asked["person_ids"])
     invitation = store.invitation(connection, invitation_id)
     if invitation is None:
         raise not_found("there is no such invitation")
@@ -130,4 +130,4 @@ def open_invitation(
     person = person_of(connection, invitation["face_person_id"])
     if person["status"] != "invited" or person["invitation_email"] != invitation["email"]:
         raise Problem(410, "withdrawn", "this invitation was withdrawn")
-    return invitation, person, place
+    return invitation, person, decision_version

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from functions.admin.door import access
 from functions.admin.door.idempotency import answer_once
 from functions.admin.door.paths import InEvent, OfDecision, OfFace, OfPerson
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.review import decisions, ledger, ledger_store
 from functions.admin.review.decisions import MOST_FACES, Decided
 from functions.admin.review.person_state import PersonState
@@ -158,19 +158,19 @@ class HistoryQuery(_Body):
 Decide = Callable[[Connection, UUID | None], Decided]
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes of decisions."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes of decisions."""
     api = APIBlueprint("decisions", __name__, abp_tags=[Tag(name="decisions")])
-    _person_routes(api, room)
-    _answer_routes(api, room)
-    _face_routes(api, room)
-    _history_routes(api, room)
+    _person_routes(api, resources)
+    _answer_routes(api, resources)
+    _face_routes(api, resources)
+    _history_routes(api, resources)
     return api
 
 
-def _person_routes(api: APIBlueprint, room: Room) -> None:
+def _person_routes(api: APIBlueprint, resources: Resources) -> None:
     def about(person_id: UUID, decide: Decide) -> flask.Response:
-        return _about_person(room, person_id, decide)
+        return _about_person(resources, person_id, decide)
 
     @api.post("/person/<uuid:person_id>/link-user", responses={200: DecidedAnswer})
     def link_user(path: OfPerson, body: LinkUser) -> flask.Response:
@@ -201,7 +201,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
 
     @api.post("/person/<uuid:person_id>/split", responses={200: DecidedAnswer})
     def split(path: OfPerson, body: SomeFaces) -> flask.Response:
-        """Some faces of the person are somebody else: ``made``."""
+        """Split faces of a person off into a new person: ``made``."""
         return about(
             path.person_id,
             lambda connection, actor: decisions.split(
@@ -219,7 +219,7 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
 
     @api.post("/person/<uuid:person_id>/restore", responses={200: DecidedAnswer})
     def restore(path: OfPerson, body: OnPerson) -> flask.Response:
-        """An ignored person is back in the list."""
+        """Restore an ignored person to the list."""
         return about(
             path.person_id,
             lambda connection, actor: decisions.restore(connection, actor, path.person_id, version=body.version),
@@ -236,15 +236,15 @@ def _person_routes(api: APIBlueprint, room: Room) -> None:
         )
 
 
-def _answer_routes(api: APIBlueprint, room: Room) -> None:
+def _answer_routes(api: APIBlueprint, resources: Resources) -> None:
     """Answers to what a run asks about persons."""
 
     def about(person_id: UUID, decide: Decide) -> flask.Response:
-        return _about_person(room, person_id, decide)
+        return _about_person(resources, person_id, decide)
 
     @api.post("/person/<uuid:person_id>/distinct", responses={200: DecidedAnswer})
     def distinct(path: OfPerson, body: OtherPerson) -> flask.Response:
-        """These two are not one person, however alike: the answer "no" to a suggested merge."""
+        """Record that two persons are different people: the answer "no" to a suggested merge."""
         return about(
             path.person_id,
             lambda connection, actor: decisions.distinct(
@@ -254,20 +254,20 @@ def _answer_routes(api: APIBlueprint, room: Room) -> None:
 
     @api.post("/person/<uuid:person_id>/one-person", responses={200: DecidedAnswer})
     def one_person(path: OfPerson, body: OnPerson) -> flask.Response:
-        """This is one person: the answer to a suggested split that it is not two. The other answer is a split."""
+        """Record that a person is one person: the answer "one" to a suggested split. The other answer is a split."""
         return about(
             path.person_id,
             lambda connection, actor: decisions.one_person(connection, actor, path.person_id, version=body.version),
         )
 
 
-def _face_routes(api: APIBlueprint, room: Room) -> None:
+def _face_routes(api: APIBlueprint, resources: Resources) -> None:
     def about(face_id: UUID, decide: Decide) -> flask.Response:
-        return _decided(room, lambda connection: access.to_face(connection, flask.g.caller, face_id), decide)
+        return _decided(resources, lambda connection: access.to_face(connection, flask.g.caller, face_id), decide)
 
     @api.post("/face/<uuid:face_id>/move", responses={200: DecidedAnswer})
     def move(path: OfFace, body: MoveFace) -> flask.Response:
-        """This face, and others with it, is that person: also the answer "yes" to a suggestion."""
+        """Move a face, and others with it, to a person: also the answer "yes" to a suggestion."""
         faces = [path.face_id, *body.face_ids]
         return about(
             path.face_id,
@@ -276,7 +276,7 @@ def _face_routes(api: APIBlueprint, room: Room) -> None:
 
     @api.post("/face/<uuid:face_id>/reject", responses={200: DecidedAnswer})
     def reject(path: OfFace, body: RejectFace) -> flask.Response:
-        """This face, and others with it, is not that person: also the answer "no" to a suggestion."""
+        """Reject a face, and others with it, from a person: also the answer "no" to a suggestion."""
         faces = [path.face_id, *body.face_ids]
         return about(
             path.face_id,
@@ -284,7 +284,7 @@ def _face_routes(api: APIBlueprint, room: Room) -> None:
         )
 
 
-def _history_routes(api: APIBlueprint, room: Room) -> None:
+def _history_routes(api: APIBlueprint, resources: Resources) -> None:
     @api.post("/decisions/<uuid:decision_id>/undo", responses={200: Undone})
     def undo(path: OfDecision) -> flask.Response:
         """Take a decision back, exactly; 409 names the later decisions that build on it."""
@@ -295,12 +295,12 @@ def _history_routes(api: APIBlueprint, room: Room) -> None:
             undone_by = ledger.undo(connection, caller.user_id, event_id, path.decision_id)
             return 200, {"decision_id": str(undone_by), "undone": str(path.decision_id)}
 
-        return answer_once(room, caller, work)
+        return answer_once(resources, caller, work)
 
     @api.get("/event/<uuid:event_id>/decisions", responses={200: History})
     def decisions_of_event(path: InEvent, query: HistoryQuery) -> dict[str, Any]:
-        """What was decided in the event, by whom, and what of it can be undone now."""
-        with room.transaction(flask.g.caller) as connection:
+        """List the event's decisions, who made them, and which can be undone now."""
+        with resources.transaction(flask.g.caller) as connection:
             access.to_event(connection, flask.g.caller, path.event_id)
             rows = ledger_store.history(connection, path.event_id, query.cursor, query.limit + 1)
         page = rows[: query.limit]
@@ -316,11 +316,11 @@ def _history_routes(api: APIBlueprint, room: Room) -> None:
         return History(items=items, next_cursor=cursor).model_dump(mode="json")
 
 
-def _about_person(room: Room, person_id: UUID, decide: Decide) -> flask.Response:
-    return _decided(room, lambda connection: access.to_person(connection, flask.g.caller, person_id), decide)
+def _about_person(resources: Resources, person_id: UUID, decide: Decide) -> flask.Response:
+    return _decided(resources, lambda connection: access.to_person(connection, flask.g.caller, person_id), decide)
 
 
-def _decided(room: Room, allow: Callable[[Connection], access.Access], decide: Decide) -> flask.Response:
+def _decided(resources: Resources, allow: Callable[[Connection], access.Access], decide: Decide) -> flask.Response:
     """Ask whether the caller may, decide, and answer with the person as it is now."""
     caller = flask.g.caller
 
@@ -328,4 +328,4 @@ def _decided(room: Room, allow: Callable[[Connection], access.Access], decide: D
         allow(connection)
         return 200, decisions.answer(connection, decide(connection, caller.user_id))
 
-    return answer_once(room, caller, work)
+    return answer_once(resources, caller, work)

@@ -1,7 +1,7 @@
-"""What a human may decide about persons and faces: each one transaction, each in the ledger, each reversible.
+"""Decisions about persons and faces: each is one transaction, is recorded in the ledger, and can be undone.
 
 Every function takes the event's lock first and reads what it depends on after that, so that of two people who decide
-at once the second sees what the first did, and is told so (409 with the person's current state) where it matters.
+at once, the second sees what the first did, and gets 409 with the person's current state if the two conflict.
 Clustering reads what is written here as facts: a placed face stays, a rejected one never comes back, a merged person
 stays merged.
 """
@@ -27,7 +27,7 @@ MOST_FACES = 1000
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that was made, and the person that the answer shows: for a merge the survivor.
+    """A decision that was made, and the person that the answer shows: for a merge, the remaining one.
 
     ``source_ids`` are the persons that faces were moved away from.
     """
@@ -47,13 +47,13 @@ def link(
     version: int | None = None,
     again: bool = False,
 ) -> Decided:
-    """Say who the person is: every photo of theirs is tagged with the user, once.
+    """Link a person to a user, and tag the user once in every photo of the person.
 
     Raises:
         Problem: 404 no such person; 422 the user does not belong to the event; 409 the person changed, is linked
             already, was merged, the user is linked to another person, or said that it is not them (unless ``again``).
     """
-    person, place = checks.locked_person(connection, actor, person_id, version, users=[user_id])
+    person, decision_version = checks.locked_person(connection, actor, person_id, version, users=[user_id])
     checks.refuse_status(connection, person, "linked", "merged")
     event_id = person["event_id"]
     if not store.is_member(connection, event_id, user_id):
@@ -71,7 +71,7 @@ def link(
             {"current": person_state(connection, person_id), "linked_person": person_state(connection, other)},
         )
     scope = Scope(event_id, frozenset({person_id}), frozenset(), frozenset({user_id}))
-    with ledger.decide(connection, "link", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "link", actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, "linked", user_id=user_id)
         store.tag(connection, sorted(entry.scope.face_ids), actor)
         entry.subject = {"person_id": str(person_id), "user_id": str(user_id), "faces": len(entry.scope.face_ids)}
@@ -79,16 +79,16 @@ def link(
 
 
 def unlink(connection: Connection, actor: UUID | None, person_id: UUID, *, version: int | None = None) -> Decided:
-    """The person is nobody known again: the tags that came from their faces go; an open invitation is withdrawn.
+    """Unlink a person: remove the tags that came from their faces, and withdraw an open invitation.
 
     Raises:
         Problem: 404 no such person; 409 they are neither linked nor invited, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "pending", "ignored", "merged")
     users = checks.tagged_users(person)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), users)
-    with ledger.decide(connection, "unlink", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "unlink", actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, "pending")
         store.untag(connection, person["event_id"], sorted(users))
         entry.subject = {"person_id": str(person_id), "was": person["status"]}
@@ -97,7 +97,7 @@ def unlink(connection: Connection, actor: UUID | None, person_id: UUID, *, versi
 
 @dataclass(frozen=True)
 class Invitation:
-    """An invitation that is to be written: ``token_hash`` is the SHA-256 of what the mail will hold."""
+    """A new invitation: ``token_hash`` is the SHA-256 of the token in the mail."""
 
     id: UUID
     token_hash: bytes
@@ -116,20 +116,20 @@ def invite(
     version: int | None = None,
     again: bool = False,
 ) -> Decided:
-    """Ask somebody by mail whether the person is them. A new invitation takes the place of an open one.
+    """Invite somebody by mail to say whether the person is them. A new invitation replaces an open one.
 
     Raises:
         Problem: 404 no such person; 409 they are linked or merged, changed, or this address answered that it is not
             them (unless ``again``).
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "linked", "merged")
     if not again and store.has_declined(connection, person_id, email=invitation.email, user_id=None):
         raise checks.conflict_about(
             connection, "declined", 'this address said it is not them: send "again": true if you know better', person
         )
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "invite", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "invite", actor, decision_version, scope, moves_faces=False) as entry:
         store.set_status(connection, person_id, "invited", email=invitation.email)
         store.make_invitation(
             connection,
@@ -148,19 +148,19 @@ def invite(
 
 
 def accept(connection: Connection, invitation_id: UUID, user_id: UUID) -> Decided:
-    """The guest says: it is me. Links, tags, and makes them a member.
+    """Accept an invitation ("it's me"): link and tag the guest, and make them a member.
 
     A guest who is linked to another person of the event already is both: the two are merged.
 
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = checks.open_invitation(connection, invitation_id, user_id)
+    invitation, person, decision_version = checks.open_invitation(connection, invitation_id, user_id)
     event_id, person_id = person["event_id"], person["id"]
     other = store.person_linked_to(connection, event_id, user_id, person_id)
     together = frozenset({person_id} | ({other} if other else set()))
     scope = Scope(event_id, together, frozenset(), frozenset({user_id}))
-    with ledger.decide(connection, "accept", user_id, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "accept", user_id, decision_version, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "accepted")
         store.join_event(connection, event_id, user_id)
         if other is None:
@@ -177,14 +177,14 @@ def accept(connection: Connection, invitation_id: UUID, user_id: UUID) -> Decide
 
 
 def decline(connection: Connection, invitation_id: UUID) -> Decided:
-    """The guest says: it is not me. Remembered: nobody asks or links them again without saying so.
+    """Decline an invitation ("not me"); inviting or linking the guest again needs an explicit confirmation.
 
     Raises:
         Problem: 404 no such invitation; 410 answered, expired or withdrawn.
     """
-    invitation, person, place = checks.open_invitation(connection, invitation_id, None)
+    invitation, person, decision_version = checks.open_invitation(connection, invitation_id, None)
     scope = Scope(person["event_id"], frozenset({person["id"]}), frozenset(), frozenset())
-    with ledger.decide(connection, "decline", None, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "decline", None, decision_version, scope, moves_faces=True) as entry:
         store.answer_invitation(connection, invitation["id"], "declined")
         store.set_status(connection, person["id"], "pending")
         entry.subject = {"person_id": str(person["id"]), "invitation_id": str(invitation_id)}
@@ -199,7 +199,7 @@ def merge(
     *,
     version: int | None = None,
 ) -> Decided:
-    """These are one person, and ``into`` is the one that lives on, with its cover, and the link of whoever had one.
+    """Merge persons: ``into`` remains, with its cover, and with the link of whichever person had one.
 
     Raises:
         Problem: 404 no such person; 422 nothing to merge, itself, or persons of several events; 409 one was merged
@@ -208,7 +208,7 @@ def merge(
     gone = sorted(set(gone))
     if not gone or into in gone:
         raise unprocessable("nothing_to_merge", "name at least one other person to merge into this one")
-    survivor, place = checks.locked_person(connection, actor, into, version, others=gone)
+    survivor, decision_version = checks.locked_person(connection, actor, into, version, others=gone)
     persons = [survivor, *(checks.person_of(connection, person_id) for person_id in gone)]
     if any(person["event_id"] != survivor["event_id"] for person in persons):
         raise not_found("no such person")
@@ -225,7 +225,7 @@ def merge(
             connection, "two_invitations", "different people are invited: withdraw all but one first", survivor
         )
     scope = Scope(survivor["event_id"], frozenset({into, *gone}), frozenset(), frozenset(users))
-    with ledger.decide(connection, "merge", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "merge", actor, decision_version, scope, moves_faces=True) as entry:
         _merge(connection, gone, into)
         store.tag(connection, sorted(entry.scope.face_ids), actor)
         entry.subject = {
@@ -237,7 +237,7 @@ def merge(
 
 
 def _merge(connection: Connection, gone: Sequence[UUID], into: UUID) -> None:
-    """Faces, suggestions and open invitations go to the survivor, and the strongest status of all."""
+    """Move faces, suggestions and open invitations to the remaining person, which gets the strongest status."""
     persons = [checks.person_of(connection, person_id) for person_id in (into, *gone)]
     store.merge_persons(connection, gone, into)
     for person_id in gone:
@@ -264,12 +264,12 @@ def split(
     *,
     version: int | None = None,
 ) -> Decided:
-    """These faces are somebody else, one new person; they never come back to this one.
+    """Split faces off into one new person; they never return to this one.
 
     Raises:
         Problem: 404 no such person; 422 faces that are not theirs, or all of them; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     event_id = person["event_id"]
     checks.require_in(connection, event_id, face_ids, person_id)
@@ -277,7 +277,7 @@ def split(
     made = uuid4()
     users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id, made}), wanted, users)
-    with ledger.decide(connection, "split", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "split", actor, decision_version, scope, moves_faces=True) as entry:
         if wanted >= entry.scope.face_ids:
             raise unprocessable("all_faces", "these are all faces of the person: leave at least one, or unlink it")
         store.make_person(connection, made, event_id)
@@ -295,7 +295,7 @@ def move(
     *,
     version: int | None = None,
 ) -> Decided:
-    """These faces are that person (a new one when ``to`` is None): said by a human, no run moves them again.
+    """Move faces to a person (a new one when ``to`` is None); no clustering moves them again.
 
     A face that was suggested for a linked person is tagged with source ``suggested``.
 
@@ -303,7 +303,7 @@ def move(
         Problem: 404 no such faces or person; 409 the person was merged or changed, or all faces are there already.
     """
     event_id = checks.event_of_faces(connection, face_ids)
-    place = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
+    decision_version = ledger.lock_event(connection, event_id, actor, persons=[to] if to else [], faces=face_ids)
     found = checks.faces_of(connection, event_id, face_ids)
     if to is not None:
         target = checks.person_of(connection, to)
@@ -324,7 +324,7 @@ def move(
     made = uuid4() if to is None else None
     into = checks.known(to or made)
     scope = Scope(event_id, frozenset({into, *(person["id"] for person in persons)}), frozenset(moving), users)
-    with ledger.decide(connection, "move", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "move", actor, decision_version, scope, moves_faces=True) as entry:
         if made is not None:
             store.make_person(connection, made, event_id)
         suggested = store.suggested_for(connection, moving, into)
@@ -344,7 +344,7 @@ def reject(
     *,
     version: int | None = None,
 ) -> Decided:
-    """These faces are not that person (by default the one they are in), and never will be again.
+    """Reject faces from a person (by default the one they are in); they never return to it.
 
     Raises:
         Problem: 404 no such faces or person; 422 the faces are in nobody, or in several persons, and none is named;
@@ -352,7 +352,7 @@ def reject(
     """
     event_id = checks.event_of_faces(connection, face_ids)
     named = [person_id] if person_id else []
-    place = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
+    decision_version = ledger.lock_event(connection, event_id, actor, persons=named, faces=face_ids)
     found = checks.faces_of(connection, event_id, face_ids)
     if person_id is None:
         holders = checks.persons_of(found)
@@ -367,7 +367,7 @@ def reject(
     wanted = frozenset(face["id"] for face in found)
     users = checks.tagged_users(person)
     scope = Scope(event_id, frozenset({person_id}), wanted, users)
-    with ledger.decide(connection, "reject", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "reject", actor, decision_version, scope, moves_faces=True) as entry:
         store.reject_faces(connection, sorted(wanted), person_id)
         store.untag(connection, event_id, sorted(users))
         entry.subject = {"person_id": str(person_id), "faces": len(wanted)}
@@ -375,7 +375,7 @@ def reject(
 
 
 def ignore(connection: Connection, actor: UUID | None, person_id: UUID, *, version: int | None = None) -> Decided:
-    """Nobody who matters here (a passer-by, a statue): out of the list until restored. Withdraws an open invitation.
+    """Hide a person (a passer-by, a statue) from the list until restored, and withdraw an open invitation.
 
     Raises:
         Problem: 404 no such person; 409 they are linked, ignored already, merged, or changed.
@@ -384,7 +384,7 @@ def ignore(connection: Connection, actor: UUID | None, person_id: UUID, *, versi
 
 
 def restore(connection: Connection, actor: UUID | None, person_id: UUID, *, version: int | None = None) -> Decided:
-    """Back in the list.
+    """Restore an ignored person to the list.
 
     Raises:
         Problem: 404 no such person; 409 they are not ignored, or changed.
@@ -402,10 +402,10 @@ def _set_aside(
     status: str,
     refused: Iterable[str],
 ) -> Decided:
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, *refused)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, kind, actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, kind, actor, decision_version, scope, moves_faces=True) as entry:
         store.set_status(connection, person_id, status)
         entry.subject = {"person_id": str(person_id), "was": person["status"]}
     return Decided(entry.id, person_id)
@@ -414,16 +414,16 @@ def _set_aside(
 def cover(
     connection: Connection, actor: UUID | None, person_id: UUID, face_id: UUID, *, version: int | None = None
 ) -> Decided:
-    """This face stands for the person from now on.
+    """Choose the face that is the person's cover.
 
     Raises:
         Problem: 404 no such person; 422 the face is not theirs; 409 merged, changed, or the cover already.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     checks.require_in(connection, person["event_id"], [face_id], person_id)
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "cover", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "cover", actor, decision_version, scope, moves_faces=False) as entry:
         store.set_cover(connection, person_id, face_id)
         entry.subject = {"person_id": str(person_id), "face_id": str(face_id)}
     return Decided(entry.id, person_id)
@@ -432,12 +432,12 @@ def cover(
 def distinct(
     connection: Connection, actor: UUID | None, person_id: UUID, other_id: UUID, *, version: int | None = None
 ) -> Decided:
-    """These two are not one person, however alike: never suggested, never brought together again.
+    """Record that two persons are different people: never suggested or clustered together again.
 
     Raises:
         Problem: 404 no such person; 422 one and the same; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     other = checks.person_of(connection, other_id)
     if other["event_id"] != person["event_id"]:
         raise not_found("no such person")
@@ -446,29 +446,29 @@ def distinct(
     for each in (person, other):
         checks.refuse_status(connection, each, "merged")
     scope = Scope(person["event_id"], frozenset({person_id, other_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "distinct", actor, place, scope, moves_faces=True) as entry:
+    with ledger.decide(connection, "distinct", actor, decision_version, scope, moves_faces=True) as entry:
         store.tell_apart(connection, person_id, other_id)
         entry.subject = {"person_id": str(person_id), "other_person_id": str(other_id)}
     return Decided(entry.id, person_id)
 
 
 def one_person(connection: Connection, actor: UUID | None, person_id: UUID, *, version: int | None = None) -> Decided:
-    """This is one person, not two: not asked again.
+    """Record that this is one person, not two, so that the question is not repeated.
 
     Raises:
         Problem: 404 no such person; 409 merged, or changed.
     """
-    person, place = checks.locked_person(connection, actor, person_id, version)
+    person, decision_version = checks.locked_person(connection, actor, person_id, version)
     checks.refuse_status(connection, person, "merged")
     scope = Scope(person["event_id"], frozenset({person_id}), frozenset(), frozenset())
-    with ledger.decide(connection, "one_person", actor, place, scope, moves_faces=False) as entry:
+    with ledger.decide(connection, "one_person", actor, decision_version, scope, moves_faces=False) as entry:
         store.say_one(connection, person_id)
         entry.subject = {"person_id": str(person_id)}
     return Decided(entry.id, person_id)
 
 
 def answer(connection: Connection, decided: Decided) -> dict[str, Any]:
-    """What the API says after a decision."""
+    """Return what the API answers after a decision."""
     said: dict[str, Any] = {
         "decision_id": str(decided.decision_id),
         "person": person_state(connection, decided.person_id),

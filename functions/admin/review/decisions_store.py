@@ -1,4 +1,4 @@
-"""What decisions read and write, one statement each."""
+"""The statements of decisions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINKED_ELSEWHERE = """
 SELECT id FROM face_persons WHERE event_id = %s AND linked_user_id = %s AND status = 'linked' AND id <> %s
 """
 _IS_MEMBER = "SELECT EXISTS (SELECT FROM event_members WHERE event_id = %s AND user_id = %s) AS yes"
-# The address as it was declined, or the one of the user who is to be linked.
+# Either the declined address, or the address of the user to be linked.
 _DECLINED = """
 SELECT EXISTS (
     SELECT FROM invitations WHERE face_person_id = %(person_id)s AND answer = 'declined' AND (
@@ -36,29 +36,29 @@ SELECT EXISTS (
 
 
 def person(connection: Connection, person_id: UUID) -> Row | None:
-    """A person's row, or None."""
+    """Return a person's row, or None."""
     return connection.execute(_PERSON, (person_id,)).fetchone()
 
 
 def event_of_person(connection: Connection, person_id: UUID) -> UUID | None:
-    """The event a person belongs to."""
+    """Return the event that a person belongs to."""
     row = connection.execute(_EVENT_OF_PERSON, (person_id,)).fetchone()
     return row["event_id"] if row else None
 
 
 def event_of_face(connection: Connection, face_id: UUID) -> UUID | None:
-    """The event a face belongs to."""
+    """Return the event that a face belongs to."""
     row = connection.execute(_EVENT_OF_FACE, (face_id,)).fetchone()
     return row["event_id"] if row else None
 
 
 def faces(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> list[Row]:
-    """Those of the faces that the event has."""
+    """Return those of the faces that belong to the event."""
     return connection.execute(_FACES, (event_id, list(face_ids))).fetchall()
 
 
 def person_linked_to(connection: Connection, event_id: UUID, user_id: UUID, but: UUID) -> UUID | None:
-    """Another person of the event that the user is linked to."""
+    """Return another person of the event that the user is linked to."""
     row = connection.execute(_LINKED_ELSEWHERE, (event_id, user_id, but)).fetchone()
     return row["id"] if row else None
 
@@ -98,29 +98,29 @@ def set_status(
     email: str | None = None,
     into: UUID | None = None,
 ) -> None:
-    """Give the person a status with what belongs to it, and nothing that belongs to another."""
+    """Set the person's status and the columns that belong to it, and clear those of other statuses."""
     connection.execute(
         _SET_STATUS, {"person_id": person_id, "status": status, "user_id": user_id, "email": email, "into": into}
     )
 
 
 def make_person(connection: Connection, person_id: UUID, event_id: UUID) -> None:
-    """A pending person without faces."""
+    """Insert a pending person without faces."""
     connection.execute(_MAKE, (person_id, event_id))
 
 
 def set_cover(connection: Connection, person_id: UUID, face_id: UUID) -> None:
-    """A cover that a human chose."""
+    """Set a cover that a human chose."""
     connection.execute(_SET_COVER, (face_id, person_id))
 
 
 def say_one(connection: Connection, person_id: UUID) -> None:
-    """The person is one, not two."""
+    """Record that the person is one person, not two."""
     connection.execute(_SAY_ONE, (person_id,))
 
 
 def clear_covers(connection: Connection, person_ids: Sequence[UUID]) -> None:
-    """Persons that were merged away have none."""
+    """Clear the covers of persons that were merged into another."""
     connection.execute(_CLEAR_COVER, (list(person_ids),))
 
 
@@ -154,13 +154,13 @@ SELECT face_id FROM face_suggestions WHERE face_id = ANY(%(faces)s) AND face_per
 
 
 def suggested_for(connection: Connection, face_ids: Sequence[UUID], person_id: UUID) -> list[UUID]:
-    """Those of the faces that are suggested for the person."""
+    """Return those of the faces that are suggested for the person."""
     rows = connection.execute(_ARE_SUGGESTED, {"faces": list(face_ids), "to": person_id}).fetchall()
     return [row["face_id"] for row in rows]
 
 
 def place_faces(connection: Connection, face_ids: Sequence[UUID], to: UUID) -> None:
-    """Put faces into a person for good; the persons they leave have them rejected."""
+    """Assign faces to a person permanently, and reject them from the persons they leave."""
     parameters = {"faces": list(face_ids), "to": to}
     connection.execute(_REJECT, parameters)
     connection.execute(_WELCOME, parameters)
@@ -169,7 +169,7 @@ def place_faces(connection: Connection, face_ids: Sequence[UUID], to: UUID) -> N
 
 
 def reject_faces(connection: Connection, face_ids: Sequence[UUID], person_id: UUID) -> None:
-    """The faces are not this person: out of it if they are in it, and never back."""
+    """Reject faces from a person: remove them if they are in it, and keep them from returning."""
     parameters = {"faces": list(face_ids), "from": person_id}
     connection.execute(_REJECT_FROM, parameters)
     connection.execute(_FORGET_SUGGESTION, parameters)
@@ -178,7 +178,7 @@ def reject_faces(connection: Connection, face_ids: Sequence[UUID], person_id: UU
 
 # ---------------------------------------------------------------- merge
 
-# Whoever was merged into one of them before is one of them.
+# Persons that were merged into one of them earlier count as well.
 _FORGET_APART = """
 WITH RECURSIVE together AS (
     SELECT id FROM face_persons WHERE id = ANY(%(together)s)
@@ -192,7 +192,7 @@ _HAND_OVER = """
 UPDATE faces SET face_person_id = %(into)s, placed_by_human = true, updated_at = now()
 WHERE face_person_id = ANY(%(gone)s)
 """
-# Two faces of one person in one photo are what clustering would not believe, and a human just said.
+# Clustering would not accept two faces of one person in one photo; here a human has decided that they are.
 _HOLD_TOGETHER = """
 UPDATE faces SET placed_by_human = true, updated_at = now()
 WHERE face_person_id = %(into)s AND NOT placed_by_human AND EXISTS (
@@ -200,7 +200,7 @@ WHERE face_person_id = %(into)s AND NOT placed_by_human AND EXISTS (
     WHERE other.media_id = faces.media_id AND other.face_person_id = %(into)s AND other.id <> faces.id
 )
 """
-# Suggested for one that is gone: suggested for the survivor, with the better score of the two.
+# Suggestions for a merged person move to the remaining one, with the higher score of the two.
 _HAND_OVER_SUGGESTIONS = """
 INSERT INTO face_suggestions (face_id, face_person_id, score)
 SELECT face_id, %(into)s, max(score) FROM face_suggestions WHERE face_person_id = ANY(%(gone)s) GROUP BY face_id
@@ -216,7 +216,7 @@ UPDATE invitations SET face_person_id = %(into)s WHERE face_person_id = ANY(%(go
 
 
 def merge_persons(connection: Connection, gone: Sequence[UUID], into: UUID) -> None:
-    """All that the ``gone`` persons have is the survivor's; what told them apart is forgotten."""
+    """Move everything of the ``gone`` persons to the remaining one, and delete what kept them apart."""
     parameters = {"gone": list(gone), "into": into, "together": [*gone, into]}
     connection.execute(_FORGET_APART, parameters)
     connection.execute(_HAND_OVER, parameters)
@@ -238,7 +238,7 @@ SELECT id, %(other)s FROM faces WHERE face_person_id = %(one)s ON CONFLICT DO NO
 
 
 def tell_apart(connection: Connection, one: UUID, other: UUID) -> None:
-    """No face of ``one`` is ``other``: neither clustering nor a suggestion brings them together again."""
+    """Reject all faces of ``one`` from ``other``, so that neither clustering nor suggestions join the two."""
     parameters = {"one": one, "other": other}
     connection.execute(_TELL_APART, parameters)
     connection.execute(_FORGET_MERGE_SUGGESTION, parameters)
@@ -246,7 +246,7 @@ def tell_apart(connection: Connection, one: UUID, other: UUID) -> None:
 
 # ---------------------------------------------------------------- tags
 
-# One per photo and user: the person's best face in the photo stands for it.
+# One tag per photo and user, for the person's best face in the photo.
 _TAG = """
 INSERT INTO media_tags (media_id, tagged_user_id, tagged_by_user_id, source, bbox, face_id)
 SELECT DISTINCT ON (faces.media_id) faces.media_id, face_persons.linked_user_id, %(actor)s,
@@ -256,7 +256,7 @@ WHERE faces.id = ANY(%(faces)s) AND face_persons.status = 'linked' AND face_pers
 ORDER BY faces.media_id, faces.quality_score DESC, faces.id
 ON CONFLICT (media_id, tagged_user_id) DO NOTHING
 """
-# A tag whose face is no longer the user's turns to another of their faces in the photo, or goes.
+# A tag whose face no longer belongs to the user moves to another of their faces in the photo, or is deleted.
 _RETURN_TO_ANOTHER_FACE = """
 UPDATE media_tags SET face_id = other.id, bbox = other.bbox
 FROM (
@@ -291,7 +291,7 @@ def tag(connection: Connection, face_ids: Sequence[UUID], actor: UUID | None, su
 
 
 def untag(connection: Connection, event_id: UUID, user_ids: Sequence[UUID]) -> None:
-    """Take away the users' tags that came from faces which are no longer theirs; tags by hand stay."""
+    """Delete the users' tags from faces that no longer belong to them; tags set by hand stay."""
     parameters = {"event_id": event_id, "users": list(user_ids)}
     connection.execute(_RETURN_TO_ANOTHER_FACE, parameters)
     connection.execute(_UNTAG, parameters)
@@ -328,22 +328,22 @@ def make_invitation(connection: Connection, **columns: Any) -> None:  # noqa: AN
 
 
 def asked_about(connection: Connection, invitation_id: UUID, user_id: UUID | None) -> Row | None:
-    """The event of an invitation (``event_id``), and its person with those that the user is (``person_ids``)."""
+    """Return an invitation's event (``event_id``), and its person with those linked to the user (``person_ids``)."""
     return connection.execute(_ASKED_ABOUT, {"invitation_id": invitation_id, "user_id": user_id}).fetchone()
 
 
 def invitation(connection: Connection, invitation_id: UUID) -> Row | None:
-    """An invitation, locked."""
+    """Return an invitation and lock it."""
     return connection.execute(_INVITATION, (invitation_id,)).fetchone()
 
 
 def answer_invitation(connection: Connection, invitation_id: UUID, answer: str) -> None:
-    """Note the answer, which is given once."""
+    """Record the answer, which can be given only once."""
     connection.execute(_ANSWER, (answer, invitation_id))
 
 
 def join_event(connection: Connection, event_id: UUID, user_id: UUID) -> None:
-    """The user belongs to the event from now on."""
+    """Make the user a member of the event."""
     connection.execute(_JOIN, (event_id, user_id))
 
 
@@ -355,5 +355,5 @@ SELECT * FROM persons_shown WHERE id = %s
 
 
 def state(connection: Connection, person_id: UUID) -> Row | None:
-    """What the API says of a person."""
+    """Return the state of a person that the API shows."""
     return connection.execute(_STATE, (person_id,)).fetchone()

@@ -14,10 +14,10 @@ from functions.admin.door import access, cursor
 from functions.admin.door.answers import is_known, picture, picture_tag
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent, OfFace, OfPerson
 from functions.admin.door.problems import not_found
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.review import faces_store
 from functions.admin.review.faces_store import AfterFace
 from shared.calibration import Calibration, constants_of
@@ -85,55 +85,55 @@ class FaceOfNobodyPage(BaseModel):
     next_cursor: str | None
 
 
-class _PlaceOfFace(Place):
+class _FacePosition(Position):
     quality: Annotated[float, Field(ge=0, le=1)]
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes that read faces."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes that read faces."""
     api = APIBlueprint("faces", __name__, abp_tags=[Tag(name="faces")])
 
     @api.get("/person/<uuid:person_id>/faces", responses={200: FacePage})
     def list_faces(path: OfPerson, query: FaceQuery) -> flask.Response:
-        """The faces of a person; for organisers, and for whom the person is linked to."""
+        """List the faces of a person; for organisers, and for the user that the person is linked to."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("faces", path.person_id)
-        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
-        after = None if place is None else AfterFace(place.quality, place.id)
-        with room.transaction(caller) as connection:
+        position = cursor.read(_FacePosition, query.cursor, list_of)
+        after = None if position is None else AfterFace(position.quality, position.id)
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
             rows = faces_store.faces_of_person(connection, entered.event_id, path.person_id, after, query.limit + 1)
             note_read(connection, caller, entered.event_id, "person", path.person_id)
         page = rows[: query.limit]
         more = None
         if len(rows) > len(page):
-            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
         return flask.jsonify({"items": [shown_face(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>/faces-of-nobody", responses={200: FaceOfNobodyPage})
     def list_faces_of_nobody(path: InEvent, query: FaceQuery) -> flask.Response:
-        """The event's faces that are in no person, and why; for organisers."""
+        """List the event's faces that are in no person, and why; for organisers."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("faces of nobody", path.event_id)
-        place = cursor.read(_PlaceOfFace, query.cursor, list_of)
-        after = None if place is None else AfterFace(place.quality, place.id)
-        with room.transaction(caller) as connection:
+        position = cursor.read(_FacePosition, query.cursor, list_of)
+        after = None if position is None else AfterFace(position.quality, position.id)
+        with resources.transaction(caller) as connection:
             access.to_event(connection, caller, path.event_id)
             rows = faces_store.faces_of_nobody(connection, path.event_id, after, query.limit + 1)
             page = rows[: query.limit]
             note_read(connection, caller, path.event_id, "face", *(row["id"] for row in page))
         more = None
         if len(rows) > len(page):
-            more = cursor.write(_PlaceOfFace(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
-        calibration = room.settings.face_calibration
+            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+        calibration = resources.settings.face_calibration
         items = [{**shown_face(row), "reason": why_nobody(row, calibration)} for row in page]
         return flask.jsonify({"items": items, "next_cursor": more})
 
     @api.get("/face/<uuid:face_id>/thumbnail", responses={200: {"content": {"image/jpeg": {}}}, 304: None})
     def get_thumbnail(path: OfFace) -> flask.Response:
-        """The aligned face as JPEG; 404 from the moment that it is purged."""
+        """Get the aligned face as JPEG; 404 as soon as it is purged."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_face(connection, caller, path.face_id, "member")
             # The row says whether there is a thumbnail; the object may be there a moment longer.
             face = faces_store.thumbnail(connection, entered.event_id, path.face_id)
@@ -145,13 +145,13 @@ def routes(room: Room) -> APIBlueprint:
         tag = picture_tag(name, face["object_generation"], face["embedding_model"], *face["bbox"].values())
         if is_known(tag):
             return picture(None, tag)
-        return picture(_read(room, name), tag)
+        return picture(_read(resources, name), tag)
 
     return api
 
 
 def shown_face(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `faces_store` as JSON values."""
+    """Convert a row of `faces_store` to JSON values."""
     return ShownFace(
         id=row["id"],
         media_id=row["media_id"],
@@ -176,20 +176,20 @@ def why_nobody(row: Mapping[str, Any], calibration: Calibration | None) -> Reaso
     return why_poor(constants_of(row["embedding_model"], calibration).cluster, **measures) or "alone"
 
 
-def _read(room: Room, name: str) -> bytes:
-    """The object as it is now.
+def _read(resources: Resources, name: str) -> bytes:
+    """Read the current object.
 
     Raises:
         Problem: 404, it is not there.
         Retryable: the bucket is away.
     """
-    bucket = room.settings.derived_bucket
+    bucket = resources.settings.derived_bucket
     try:
-        generation = room.objects.generation(bucket, name)
-        return room.objects.read(bucket, name, generation, max_bytes=_MAX_THUMBNAIL_BYTES)
+        generation = resources.objects.generation(bucket, name)
+        return resources.objects.read(bucket, name, generation, max_bytes=_MAX_THUMBNAIL_BYTES)
     except ObjectMissing:
         raise _no_thumbnail() from None
 
 
 def _no_thumbnail() -> Exception:
-    return not_found("this face has no thumbnail, or none any more")
+    return not_found("this face has no thumbnail")

@@ -61,19 +61,19 @@ def faces_of_person(
     connection: Connection, event_id: UUID, person_id: UUID, after: AfterFace | None, limit: int
 ) -> list[Row]:
     """Up to ``limit`` faces of a person, the best first."""
-    place = {"quality": None, "after_id": None} if after is None else asdict(after)
-    values = {"event_id": event_id, "person_id": person_id, **place, "limit": limit}
+    position = {"quality": None, "after_id": None} if after is None else asdict(after)
+    values = {"event_id": event_id, "person_id": person_id, **position, "limit": limit}
     return connection.execute(_FACES_OF_PERSON, values).fetchall()
 
 
 def faces_of_nobody(connection: Connection, event_id: UUID, after: AfterFace | None, limit: int) -> list[Row]:
     """Up to ``limit`` of the event's faces that are in no person, the best first, with what says why."""
-    place = {"quality": None, "after_id": None} if after is None else asdict(after)
-    return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **place, "limit": limit}).fetchall()
+    position = {"quality": None, "after_id": None} if after is None else asdict(after)
+    return connection.execute(_FACES_OF_NOBODY, {"event_id": event_id, **position, "limit": limit}).fetchall()
 
 
 def faces(connection: Connection, event_id: UUID, face_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """Some of the event's faces by id."""
+    """Return the faces with these ids, of one event."""
     return {row["id"]: row for row in connection.execute(_FACES, (event_id, list(face_ids))).fetchall()}
 
 
@@ -83,5 +83,5 @@ def thumbnail(connection: Connection, event_id: UUID, face_id: UUID) -> Row | No
 
 
 def photo(connection: Connection, event_id: UUID, media_id: UUID) -> Row | None:
-    """The photo's object; None when it has none or none any more."""
+    """Return the photo's object; None when it has none."""
     return connection.execute(_PHOTO, (event_id, media_id)).fetchone()

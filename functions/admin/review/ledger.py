@@ -1,4 +1,4 @@
-"""The ledger: every decision is one transaction, one row, and exactly reversible.
+"""The ledger: every decision is one transaction and one row, and can be undone exactly.
 
 A decision names its scope, the rows it may change. The rows' images before and after are compared, and what differs
 is kept with the decision: undoing it puts those rows back. Later decisions on the same persons, faces or users have
@@ -22,7 +22,7 @@ from shared.database import Connection
 
 @dataclass
 class Entry:
-    """A decision while it is made; ``subject`` holds ids and counts only, and ``decision_id`` is set at the end."""
+    """A decision in progress; ``subject`` holds ids and counts only, and ``decision_id`` is set at the end."""
 
     kind: str
     actor_id: UUID | None
@@ -48,7 +48,7 @@ def lock_event(
     persons: Iterable[UUID] = (),
     faces: Iterable[UUID] = (),
 ) -> int:
-    """Be the only one who decides on the event until the transaction ends; the decision's place in its history.
+    """Lock the event against other decisions until the transaction ends; return the decision's number in its history.
 
     Whatever a decision depends on is read after this. ``users``, ``persons`` and ``faces`` are whom it names: their
     rows, and those of the faces' photos, come before the event's counters in the order of locks.
@@ -59,7 +59,7 @@ def lock_event(
     named = [] if actor_id is None else [actor_id]
     ledger_store.hold_rows(connection, event_id, [*named, *users], persons, faces)
     if not ledger_store.event_is_there(connection, event_id):
-        raise not_found("there is no such event any more")
+        raise not_found("there is no such event")
     if actor_id is not None and not ledger_store.user_is_there(connection, actor_id):
         raise conflict("account_gone", "this account has been deleted")
     return ledger_store.next_version(connection, event_id)
@@ -77,7 +77,7 @@ def decide(
 ) -> Iterator[Entry]:
     """Record what the block changes within ``scope``. ``version`` is what :func:`lock_event` gave.
 
-    With ``moves_faces``, covers and counts of the scope's persons follow, and the event is clustered anew.
+    With ``moves_faces``, covers and counts of the scope's persons are updated, and the event is clustered again.
     """
     faces = scope.face_ids | set(ledger_store.faces_of(connection, scope.event_id, scope.person_ids))
     scope = Scope(scope.event_id, scope.person_ids, faces, scope.user_ids)
@@ -105,7 +105,7 @@ def decide(
 
 
 def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision_id: UUID) -> UUID:
-    """Take a decision back; returns the id of the undo.
+    """Undo a decision; return the id of the undo.
 
     Raises:
         Problem: 404 there is no such decision; 409 it is undone already, is itself an undo, was erased by a purge, or
@@ -146,7 +146,7 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
     changes = decision["inverse"].get("changes", [])
     if ledger_store.names_missing_user(connection, changes):
         raise _erased(connection, decision["person_ids"])
-    # A run may have put faces of the decision into persons that it does not name: they lose them now.
+    # Clustering may have moved faces of the decision into persons that it does not name: these lose them now.
     holders = ledger_store.holders_of(connection, event_id, decision["face_ids"])
     ledger_store.put_back(connection, event_id, changes)
     ledger_store.release_untagged(connection, event_id, decision["person_ids"])
@@ -171,17 +171,17 @@ def undo(connection: Connection, actor_id: UUID | None, event_id: UUID, decision
 
 
 def _erased(connection: Connection, person_ids: Sequence[UUID]) -> Problem:
-    """The decision was about somebody who was purged or whose account is gone; with the person as it is now."""
+    """Refuse to undo a decision about somebody who was purged or whose account was deleted; show the person."""
     still_there = ledger_store.first_there(connection, person_ids)
     return conflict(
         "erased",
-        "what this decision was about was erased by a purge, or with an account: it cannot be undone. Decide anew",
+        "the data of this decision were erased by a purge, or with an account: it cannot be undone. Decide again",
         None if still_there is None else person_state(connection, still_there),
     )
 
 
 def _changes(before: Images, after: Images) -> list[dict[str, Any]]:
-    """What differs, as ``{table, key, before, after}``; null where the row is not there."""
+    """Return the differences, as ``{table, key, before, after}``; null where there is no row."""
     keys = sorted({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
     return [
         {"table": table, "key": key, "before": before.get((table, key)), "after": after.get((table, key))}
@@ -190,7 +190,7 @@ def _changes(before: Images, after: Images) -> list[dict[str, Any]]:
 
 
 def _persons_in(changes: list[dict[str, Any]], scope: Scope) -> set[UUID]:
-    """The persons that changed, or gained or lost a face, a rejection, an invitation."""
+    """Return the persons that changed, or gained or lost a face, a rejection or an invitation."""
     found: set[UUID] = set()
     for change in changes:
         if change["table"] == "face_persons":

@@ -1,4 +1,4 @@
-"""The rows that decisions change, as they are before and after, and how they are put back."""
+"""The rows that decisions change: their images before and after, and how undo restores them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.database import Connection, one_row
 
 @dataclass(frozen=True)
 class Scope:
-    """What a decision may change: these persons, these faces, what tags these users have in the event."""
+    """What a decision may change: these persons, these faces, and the tags of these users in the event."""
 
     event_id: UUID
     person_ids: frozenset[UUID]
@@ -23,7 +23,7 @@ class Scope:
     user_ids: frozenset[UUID]
 
     def parameters(self) -> dict[str, Any]:
-        """As statements take it."""
+        """Return the scope as parameters of the statements."""
         return {
             "event_id": self.event_id,
             "persons": sorted(self.person_ids),
@@ -43,7 +43,7 @@ SELECT DISTINCT face_person_id FROM faces
 WHERE event_id = %s AND id = ANY(%s) AND face_person_id IS NOT NULL
 """
 _FACES_OF = "SELECT id FROM faces WHERE event_id = %(event_id)s AND face_person_id = ANY(%(persons)s)"
-# Of persons and faces the columns that humans decide; of the small tables whole rows.
+# Of persons and faces, the columns that decisions change; of the small tables, whole rows.
 _IMAGES = """
 SELECT 'face_persons' AS in_table, id::text AS key, jsonb_build_object(
     'id', id, 'status', status, 'linked_user_id', linked_user_id, 'invitation_email', invitation_email,
@@ -78,19 +78,19 @@ FROM event_members WHERE event_id = %(event_id)s AND user_id = ANY(%(users)s)
 
 
 def faces_of(connection: Connection, event_id: UUID, person_ids: Iterable[UUID]) -> list[UUID]:
-    """The faces of some persons."""
+    """Return the faces of some persons."""
     rows = connection.execute(_FACES_OF, {"event_id": event_id, "persons": sorted(person_ids)}).fetchall()
     return [row["id"] for row in rows]
 
 
 def holders_of(connection: Connection, event_id: UUID, face_ids: Iterable[UUID]) -> set[UUID]:
-    """The persons that some faces are in."""
+    """Return the persons that some faces are in."""
     rows = connection.execute(_HOLDERS, (event_id, sorted(face_ids))).fetchall()
     return {row["face_person_id"] for row in rows}
 
 
 def images(connection: Connection, scope: Scope) -> Images:
-    """Every row in the scope, as it is now."""
+    """Return every row in the scope, as it is now."""
     rows = connection.execute(_IMAGES, scope.parameters()).fetchall()
     return {(row["in_table"], row["key"]): row["image"] for row in rows}
 
@@ -120,7 +120,7 @@ UPDATE face_persons SET version = version + 1, updated_at = now(),
         'manual_edits', coalesce((metadata ->> 'manual_edits')::integer, 0) + 1)
 WHERE event_id = %(event_id)s AND id = ANY(%(persons)s)
 """
-# As a clustering run writes it: the mean rounded to four decimals.
+# The same summary as a clustering run writes: the mean rounded to four decimals.
 _SUMMARISE = """
 UPDATE face_persons SET metadata = CASE WHEN held.faces = 0
     THEN metadata - 'avg_quality' || '{"face_count": 0}'
@@ -134,7 +134,7 @@ FROM (
 WHERE held.id = face_persons.id AND face_persons.event_id = %(event_id)s
     AND metadata ->> 'face_count' IS DISTINCT FROM held.faces::text
 """
-# A cover that is no longer one of the person's faces gives way to the best that is, as a run would choose it.
+# A cover that is no longer one of the person's faces is replaced by their best face, as in a clustering run.
 _COVERS = """
 UPDATE face_persons SET cover_chosen_by_human = false, updated_at = now(),
     representative_face_id = trombi_best_cover(id)
@@ -149,7 +149,7 @@ WHERE event_id = %(event_id)s AND id = ANY(%(persons)s) AND NOT EXISTS (
 def hold_rows(
     connection: Connection, event_id: UUID, users: Iterable[UUID], persons: Iterable[UUID], faces: Iterable[UUID]
 ) -> None:
-    """Keep the rows that the decision will refer to, in the order of locks, until the transaction ends."""
+    """Lock the rows that the decision will refer to, in the documented order, until the transaction ends."""
     connection.execute(_HOLD_ROWS, (event_id, list(users), list(persons), list(faces)))
 
 
@@ -168,17 +168,17 @@ def user_is_there(connection: Connection, user_id: UUID) -> bool:
 
 
 def next_version(connection: Connection, event_id: UUID) -> int:
-    """Take the event's lock until the transaction ends; the place of the decision in the event's history."""
+    """Take the event's lock until the transaction ends; return the decision's number in the event's history."""
     return int(one_row(connection, _LOCK, {"event_id": event_id})["decision_version"])
 
 
 def ask_for_clustering(connection: Connection, event_id: UUID) -> None:
-    """Have the event clustered anew, by the usual debounce."""
+    """Request a clustering of the event, through the usual debounce."""
     connection.execute(_ASK_FOR_CLUSTERING, (event_id,))
 
 
 def settle(connection: Connection, scope: Scope) -> None:
-    """After the faces moved: covers and summaries of the persons follow."""
+    """Update covers and summaries of persons after their faces moved."""
     connection.execute(_COVERS, scope.parameters())
     connection.execute(_SUMMARISE, scope.parameters())
 
@@ -201,7 +201,7 @@ def record(  # noqa: PLR0913 - the columns of a row
     face_ids: Iterable[UUID],
     user_ids: Iterable[UUID],
 ) -> UUID:
-    """Write the decision into the ledger."""
+    """Record the decision in the ledger."""
     row = one_row(
         connection,
         _RECORD,
@@ -227,8 +227,7 @@ _DECISION = """
 SELECT id, event_id, kind, subject, inverse, version, undone_by, person_ids, face_ids, user_ids
 FROM decisions WHERE id = %s
 """
-# Decisions made before versions were kept come before all others. Who a person is was taken back with the account of
-# whom they were: such a decision, erased, is in no other's way.
+# An erased decision about who a person is (their account was deleted) does not block the undo of others.
 _BUILT_ON = """
 SELECT later.id, later.kind, later.created_at FROM decisions AS later, decisions AS this
 WHERE this.id = %s AND later.event_id = this.event_id AND later.version > coalesce(this.version, 0)
@@ -241,17 +240,17 @@ _MARK_UNDONE = "UPDATE decisions SET undone_by = %s WHERE id = %s"
 
 
 def decision(connection: Connection, decision_id: UUID) -> dict[str, Any] | None:
-    """A decision's row, or None."""
+    """Return a decision's row, or None."""
     return connection.execute(_DECISION, (decision_id,)).fetchone()
 
 
 def built_on(connection: Connection, decision_id: UUID) -> list[dict[str, Any]]:
-    """Later decisions that stand and touch the same persons, faces or users, the newest first."""
+    """Return later decisions, not undone, on the same persons, faces or users, the newest first."""
     return connection.execute(_BUILT_ON, (decision_id,)).fetchall()
 
 
 def mark_undone(connection: Connection, decision_id: UUID, by: UUID) -> None:
-    """Note which undo took the decision back."""
+    """Record which undo reverted the decision."""
     connection.execute(_MARK_UNDONE, (by, decision_id))
 
 
@@ -269,17 +268,17 @@ JOIN face_persons ON face_persons.id = named.id ORDER BY number LIMIT 1
 
 
 def names_missing_user(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether to take the changes back would link a person to somebody whose account is gone."""
+    """Return whether undoing the changes would link a person to a deleted account."""
     return bool(one_row(connection, _MISSING_USER, (Jsonb(list(changes)),))["yes"])
 
 
 def first_there(connection: Connection, person_ids: Iterable[UUID]) -> UUID | None:
-    """The first of the persons that is still there."""
+    """Return the first of the persons that still exists."""
     row = connection.execute(_FIRST_THERE, (list(person_ids),)).fetchone()
     return row["id"] if row else None
 
 
-# Whatever is gone meanwhile (a photo, a face, a person) is not put back, nor what refers to it.
+# A photo, face or person that was deleted meanwhile is not restored, nor are rows that refer to it.
 _RESTORE_PERSONS = """
 UPDATE face_persons SET status = image.status, linked_user_id = image.linked_user_id,
     invitation_email = image.invitation_email, merged_into_id = image.merged_into_id,
@@ -289,7 +288,7 @@ UPDATE face_persons SET status = image.status, linked_user_id = image.linked_use
     metadata = CASE WHEN face_persons.metadata = after.metadata THEN image.metadata
         ELSE face_persons.metadata || jsonb_build_object(
             'manual_edits', coalesce((image.metadata ->> 'manual_edits')::integer, 0)) END,
-    -- Of a person whose account was deleted since the decision, the image says whose they were, as a hash.
+    -- If the person's account was deleted since the decision, the image holds a hash of it.
     former_user_hash = CASE WHEN told.image ? 'former_user_hash' THEN image.former_user_hash
         ELSE face_persons.former_user_hash END,
     version = face_persons.version + 1, updated_at = now()
@@ -322,7 +321,7 @@ _PUT_TAGS_BACK = """
 INSERT INTO media_tags (id, media_id, tagged_user_id, tagged_by_user_id, source, bbox, face_id, created_at)
 SELECT image.id, image.media_id, image.tagged_user_id,
     (SELECT users.id FROM users WHERE users.id = image.tagged_by_user_id), image.source,
-    -- Where the face is now: the photo may have been looked at again.
+    -- The face's current box: the photo may have been analysed again.
     coalesce((SELECT bbox FROM faces WHERE faces.id = image.face_id), image.bbox), image.face_id, image.created_at
 FROM jsonb_populate_recordset(NULL::media_tags, %(before)s) AS image
 WHERE EXISTS (SELECT FROM media WHERE media.id = image.media_id AND media.event_id = %(event_id)s)
@@ -349,7 +348,7 @@ WHERE EXISTS (SELECT FROM face_persons WHERE id = image.person_a_id AND event_id
     AND EXISTS (SELECT FROM face_persons WHERE id = image.person_b_id AND event_id = %(event_id)s)
 ON CONFLICT DO NOTHING
 """
-# Everybody in a linked person's faces is tagged: who is not came while the person was nobody's, by clustering alone.
+# Every face of a linked person has a tag; a face without one was added by clustering while the person was unlinked.
 _RELEASE_UNTAGGED = """
 UPDATE faces SET face_person_id = NULL, updated_at = now() FROM face_persons
 WHERE face_persons.id = faces.face_person_id AND face_persons.event_id = %(event_id)s
@@ -359,9 +358,9 @@ WHERE face_persons.id = faces.face_person_id AND face_persons.event_id = %(event
         WHERE media_tags.media_id = faces.media_id AND tagged_user_id = face_persons.linked_user_id
     )
 """
-# Small rows that changed are taken out and put in again.
+# Rows of small tables that changed are deleted and inserted again.
 _REPLACED = frozenset({"media_tags", "face_suggestions"})
-# In this order: what refers to a row goes before it does, and comes back after it.
+# In this order: a referring row is deleted before the row it refers to, and inserted after it.
 _REMOVE = (
     ("media_tags", _REMOVE_TAGS),
     ("face_rejections", _REMOVE_REJECTIONS),
@@ -384,7 +383,7 @@ _PUT_BACK = (
 
 @dataclass(frozen=True)
 class _Undoing:
-    """By table: keys of rows to remove, changes to take back, rows to insert again."""
+    """The work by table: keys of rows to delete, changes to revert, rows to insert again."""
 
     made: Mapping[str, list[str]]
     changed: Mapping[str, list[Mapping[str, Any]]]
@@ -392,7 +391,7 @@ class _Undoing:
 
 
 def put_back(connection: Connection, event_id: UUID, changes: Sequence[Mapping[str, Any]]) -> None:
-    """Make the changed rows what they were before; ``changes`` are ``{table, key, before, after}``."""
+    """Restore the changed rows to their state before; ``changes`` are ``{table, key, before, after}``."""
     undoing = _sorted_out(changes)
     for table, statement in _REMOVE:
         if table in undoing.made:
@@ -413,7 +412,7 @@ def put_back(connection: Connection, event_id: UUID, changes: Sequence[Mapping[s
 
 
 def release_untagged(connection: Connection, event_id: UUID, person_ids: Sequence[UUID]) -> None:
-    """Take out of persons that are linked again the faces that clustering put there meanwhile: it suggests them."""
+    """Release the faces that clustering added to persons that are linked again: it will suggest them instead."""
     connection.execute(_RELEASE_UNTAGGED, {"event_id": event_id, "persons": list(person_ids)})
 
 
@@ -451,5 +450,5 @@ ORDER BY decisions.version DESC NULLS LAST, decisions.id LIMIT %(limit)s
 
 
 def history(connection: Connection, event_id: UUID, before: int, limit: int) -> list[dict[str, Any]]:
-    """The event's decisions whose version is below ``before``, the newest first."""
+    """Return the event's decisions whose version is below ``before``, the newest first."""
     return connection.execute(_HISTORY, {"event_id": event_id, "before": before, "limit": limit}).fetchall()

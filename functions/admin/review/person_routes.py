@@ -16,9 +16,9 @@ from functions.admin.door.access import Access
 from functions.admin.door.answers import unless_known
 from functions.admin.door.audit import note_read
 from functions.admin.door.auth import Caller
-from functions.admin.door.cursor import CursorText, PageSize, Place
+from functions.admin.door.cursor import CursorText, PageSize, Position
 from functions.admin.door.paths import InEvent, OfPerson
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.review import faces_store, persons_store
 from functions.admin.review.face_routes import ShownFace, shown_face
 from functions.admin.review.person_state import PersonState, Status, person_state, state_of_row
@@ -128,30 +128,30 @@ class SuggestionPage(BaseModel):
     next_cursor: str | None
 
 
-class _PlaceOfPerson(Place):
+class _PersonPosition(Position):
     as_of: AwareDatetime
     photos: Annotated[int, Field(ge=0, le=_MOST_FACES)]
     created_at: AwareDatetime
     name: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-class _PlaceOfSuggestion(Place):
+class _SuggestionPosition(Position):
     score: Annotated[float, Field(ge=-1, le=1)]
     second_id: UUID
 
 
-def routes(room: Room) -> APIBlueprint:
-    """The routes that read persons."""
+def routes(resources: Resources) -> APIBlueprint:
+    """Make the routes that read persons."""
     api = APIBlueprint("persons", __name__, abp_tags=[Tag(name="persons")])
 
     @api.get("/event/<uuid:event_id>/face-persons", responses={200: PersonPage, 304: None})
     def list_persons(path: InEvent, query: PersonQuery) -> flask.Response:
-        """The persons of an event; a member gets the persons that are linked to them.
+        """List the persons of an event; a member gets the persons that are linked to them.
 
         Send the ETag of the last answer as `If-None-Match`: 304 when nothing changed.
         """
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id, "member")
             wanted = _filter(entered, caller, query)
             list_of = cursor.fingerprint("persons", wanted, query.order)
@@ -159,7 +159,7 @@ def routes(room: Room) -> APIBlueprint:
                 connection, wanted, query.order, _after(query.cursor, list_of), query.limit + 1
             )
         page = rows[: query.limit]
-        more = _place_of(page[-1], list_of) if len(rows) > len(page) else None
+        more = _cursor_after(page[-1], list_of) if len(rows) > len(page) else None
         items = [_shown(row, entered) for row in page]
         # The cursor holds when the first page was asked for, which makes it no other page.
         return unless_known({"items": items, "next_cursor": more}, {"items": items, "is_last": more is None})
@@ -168,7 +168,7 @@ def routes(room: Room) -> APIBlueprint:
     def get_person(path: OfPerson) -> flask.Response:
         """One person; of one that was merged into another, which one that is."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id, "member")
             state = person_state(connection, path.person_id)
         return unless_known(_with_cover(state, entered))
@@ -177,7 +177,7 @@ def routes(room: Room) -> APIBlueprint:
     def list_alike(path: OfPerson, query: AlikeQuery) -> flask.Response:
         """Whom the person may be, or some of their faces: every other person of the event, the most alike first."""
         caller: Caller = flask.g.caller
-        with room.transaction(caller) as connection:
+        with resources.transaction(caller) as connection:
             entered = access.to_person(connection, caller, path.person_id)
             found = persons_store.alike(connection, path.person_id, query.face_id)
             note_read(connection, caller, entered.event_id, "likeness", path.person_id)
@@ -185,12 +185,12 @@ def routes(room: Room) -> APIBlueprint:
 
     @api.get("/event/<uuid:event_id>/suggestions", responses={200: SuggestionPage})
     def list_suggestions(path: InEvent, query: SuggestionQuery) -> flask.Response:
-        """What a run could not decide: faces that may be a person's, and persons that may be one, or two."""
+        """List what clustering did not decide: faces that may belong to a person, and persons that may be one."""
         caller: Caller = flask.g.caller
         list_of = cursor.fingerprint("suggestions", path.event_id)
-        place = cursor.read(_PlaceOfSuggestion, query.cursor, list_of)
-        after = None if place is None else AfterSuggestion(place.score, place.id, place.second_id)
-        with room.transaction(caller) as connection:
+        position = cursor.read(_SuggestionPosition, query.cursor, list_of)
+        after = None if position is None else AfterSuggestion(position.score, position.id, position.second_id)
+        with resources.transaction(caller) as connection:
             entered = access.to_event(connection, caller, path.event_id)
             rows = persons_store.suggestions(connection, path.event_id, after, query.limit + 1)
             page = rows[: query.limit]
@@ -201,14 +201,14 @@ def routes(room: Room) -> APIBlueprint:
                 connection, [row["second_id"] for row in page] + [row["first_id"] for row in of_persons]
             )
             halves = persons_store.halves(connection, [row["first_id"] for row in page if row["kind"] == "split"])
-            shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["place"] == 1]
+            shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["rank"] == 1]
             note_read(connection, caller, path.event_id, "face", *faces, *shown_of_halves)
         shown = {id_: _shown(row, entered) for id_, row in persons.items()}
         more = None
         if len(rows) > len(page):
             last = page[-1]
             more = cursor.write(
-                _PlaceOfSuggestion(
+                _SuggestionPosition(
                     list_of=list_of, id=last["first_id"], second_id=last["second_id"], score=last["score"]
                 )
             )
@@ -235,16 +235,16 @@ def _filter(entered: Access, caller: Caller, query: PersonQuery) -> PersonFilter
 
 
 def _after(text: str | None, list_of: str) -> AfterPerson | None:
-    place = cursor.read(_PlaceOfPerson, text, list_of)
-    if place is None:
+    position = cursor.read(_PersonPosition, text, list_of)
+    if position is None:
         return None
-    return AfterPerson(place.as_of, place.id, place.photos, place.created_at, place.name)
+    return AfterPerson(position.as_of, position.id, position.photos, position.created_at, position.name)
 
 
-def _place_of(last: Mapping[str, Any], list_of: str) -> str:
+def _cursor_after(last: Mapping[str, Any], list_of: str) -> str:
     as_of: datetime = last["as_of"]
     return cursor.write(
-        _PlaceOfPerson(
+        _PersonPosition(
             list_of=list_of,
             id=last["id"],
             as_of=as_of,
@@ -260,7 +260,7 @@ def _shown(row: Mapping[str, Any], entered: Access) -> dict[str, Any]:
 
 
 def _with_cover(state: dict[str, Any], entered: Access) -> dict[str, Any]:
-    """The state with the cover's address; an address that somebody was invited at is for organisers."""
+    """Add the cover's URL to the state; only organisers get the invited e-mail address."""
     cover = state["cover_face_id"]
     email = state["invitation_email"] if entered.organises else None
     return {**state, "invitation_email": email, "cover_url": cover and f"/face/{cover}/thumbnail"}
@@ -282,6 +282,6 @@ def _split_question(
         "kind": "split",
         "score": row["score"],
         "person": persons[row["first_id"]],
-        "faces": [shown_face(face) for face in faces if face["place"] == 1],
+        "faces": [shown_face(face) for face in faces if face["rank"] == 1],
         "face_ids": [str(face["id"]) for face in faces if face["asked"]],
     }

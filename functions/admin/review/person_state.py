@@ -44,7 +44,7 @@ class PersonState(BaseModel):
 
 
 def person_state(connection: Connection, person_id: UUID) -> dict[str, Any]:
-    """The person as JSON values.
+    """Return the person as JSON values.
 
     Raises:
         Problem: 404, there is no such person.

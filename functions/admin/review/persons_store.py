@@ -95,17 +95,17 @@ def persons(
     connection: Connection, wanted: PersonFilter, order: Order, after: AfterPerson | None, limit: int
 ) -> list[Row]:
     """Up to ``limit`` persons after ``after``: what a person's state is made of, and what `AfterPerson` holds."""
-    place = _FROM_THE_BEGINNING if after is None else asdict(after)
-    values = {**asdict(wanted), "statuses": list(wanted.statuses), **place, "limit": limit}
+    position = _FROM_THE_BEGINNING if after is None else asdict(after)
+    values = {**asdict(wanted), "statuses": list(wanted.statuses), **position, "limit": limit}
     return connection.execute(_PERSONS[order], values).fetchall()
 
 
-# The role that admin works in reads no embedding: the function tells an order of ids alone (0012_alike.sql).
-_ALIKE = "SELECT person_id FROM trombi_persons_alike(%s, %s) WITH ORDINALITY AS alike (person_id, place) ORDER BY place"
+# The role that admin works in cannot read embeddings: the SQL function returns only ids, in order of similarity.
+_ALIKE = "SELECT person_id FROM trombi_persons_alike(%s, %s) WITH ORDINALITY AS alike (person_id, rank) ORDER BY rank"
 
 
 def alike(connection: Connection, person_id: UUID, face_ids: Sequence[UUID]) -> list[UUID]:
-    """The other persons of the event, the most alike first; by some of the person's faces, or (none) by the best."""
+    """Return the event's other persons, the most similar first: by some of the person's faces, or by the best."""
     rows = connection.execute(_ALIKE, (person_id, list(face_ids) or None)).fetchall()
     return [row["person_id"] for row in rows]
 
@@ -165,13 +165,13 @@ WITH halved AS (
             PARTITION BY faces.face_person_id, suggestion.face_id IS NOT NULL
             ORDER BY faces.thumbnail_object IS NULL, (faces.id = person.representative_face_id) IS TRUE DESC,
                 trombi_cover_score(quality_score, sharpness, yaw, pitch, size_px) DESC, faces.id
-        ) AS place
+        ) AS rank
     FROM faces JOIN face_persons AS person ON person.id = faces.face_person_id
     LEFT JOIN split_suggestions AS suggestion
         ON suggestion.face_id = faces.id AND suggestion.face_person_id = person.id
     WHERE person.id = ANY(%s)
 )
-SELECT * FROM halved WHERE asked OR place = 1 ORDER BY person_id, asked, place
+SELECT * FROM halved WHERE asked OR rank = 1 ORDER BY person_id, asked, rank
 """
 _STATES = "SELECT * FROM persons_shown WHERE id = ANY(%s)"
 
@@ -181,12 +181,12 @@ def suggestions(connection: Connection, event_id: UUID, after: AfterSuggestion |
 
     Of a ``face`` the ids are face and person, of a ``merge`` the two persons, of a ``split`` twice the person.
     """
-    place = {"score": None, "first_id": None, "second_id": None} if after is None else asdict(after)
-    return connection.execute(_SUGGESTIONS, {"event_id": event_id, **place, "limit": limit}).fetchall()
+    position = {"score": None, "first_id": None, "second_id": None} if after is None else asdict(after)
+    return connection.execute(_SUGGESTIONS, {"event_id": event_id, **position, "limit": limit}).fetchall()
 
 
 def halves(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
-    """The faces of some persons that may be somebody else, as rows with ``asked``, and the best of the others.
+    """Return the faces of persons that may be two people, as rows with ``asked``, and the best of the others.
 
     By person; each half's best face comes first, the cover before others.
     """
@@ -197,5 +197,5 @@ def halves(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, lis
 
 
 def states(connection: Connection, person_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """What the states of some persons are made of, by id."""
+    """Return the rows of some persons' states, by id."""
     return {row["id"]: row for row in connection.execute(_STATES, (list(person_ids),)).fetchall()}

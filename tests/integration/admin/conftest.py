@@ -19,7 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from functions.admin.door.room import Room
+from functions.admin.door.resources import Resources
 from functions.admin.main import Admin
 from functions.admin.settings import AdminSettings
 from shared.database import Connection, Database
@@ -41,7 +41,7 @@ class AdminSite:
     client: FlaskClient
     connection: Connection
     admin: Admin
-    room: Room
+    resources: Resources
     bus: RecordingPublisher
     objects: MemoryObjects
 
@@ -103,22 +103,22 @@ def open_site(database_url: str, connection: Connection, **changed: Any) -> Iter
     database = Database(settings.database_url, pool_size=settings.database_pool_size)
     bus, objects = RecordingPublisher(), MemoryObjects()
     idle = _IDLE[repr(sorted(changed.items()))]
-    room = Room(settings, database, Outbox(database, bus), objects)
-    admin = _moved(idle.pop(), room) if idle else Admin(room)
+    resources = Resources(settings, database, Outbox(database, bus), objects)
+    admin = _moved(idle.pop(), resources) if idle else Admin(resources)
     app = flask.Flask("admin", static_folder=None)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     app.add_url_rule("/<path:_>", view_func=lambda _: admin.answer(flask.request), methods=methods)
     try:
-        yield AdminSite(app.test_client(), connection, admin, admin.room, bus, objects)
+        yield AdminSite(app.test_client(), connection, admin, admin.resources, bus, objects)
     finally:
         database.close()
         idle.append(admin)
 
 
-def _moved(admin: Admin, room: Room) -> Admin:
-    """Give an application another database, outbox and buckets; its routes hold the room that it was made with."""
-    for part in fields(room):
-        object.__setattr__(admin.room, part.name, getattr(room, part.name))
+def _moved(admin: Admin, resources: Resources) -> Admin:
+    """Give an application another database, outbox and buckets; its routes hold the resources that it was made with."""
+    for part in fields(resources):
+        object.__setattr__(admin.resources, part.name, getattr(resources, part.name))
     return admin
 
 

@@ -158,7 +158,7 @@ def test_the_probe_and_the_document_need_no_database(connection: Connection) -> 
     with open_site("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1", connection) as site:
         assert site.client.get("/healthz").status_code == 200
         assert site.client.get("/openapi.json").status_code == 200
-        assert "_pool" not in site.room.database.__dict__
+        assert "_pool" not in site.resources.database.__dict__
 
 
 def test_methods_that_a_path_does_not_know(site: AdminSite) -> None:
@@ -208,7 +208,7 @@ def framework(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fl
         app = functions_framework.create_app("main", str(MAIN))  # type: ignore[no-untyped-call]
         yield app.test_client()
         loaded = sys.modules.pop("main")
-        loaded.admin().room.database.close()
+        loaded.admin().resources.database.close()
 
 
 def test_the_whole_function_answers(framework: FlaskClient, site: AdminSite) -> None:

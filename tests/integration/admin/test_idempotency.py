@@ -29,7 +29,7 @@ def request_of(
     with site.admin.site.test_request_context(
         path, method="POST", data=body, headers=headers, content_type="application/json"
     ):
-        answer = answer_once(site.room, caller, work)
+        answer = answer_once(site.resources, caller, work)
         answer.make_sequence()
         return answer.status_code, answer.get_json()
 

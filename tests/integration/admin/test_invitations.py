@@ -65,7 +65,7 @@ class Guests:
         ).mail()
         assert settings is not None
         notifier = Notifier(
-            self.site.room.database,
+            self.site.resources.database,
             self.site.objects,
             DERIVED_BUCKET,
             MailService(settings, SmtpMailer(settings.server)),
@@ -115,7 +115,7 @@ def guests(database_url: str, connection: Connection) -> Iterator[Guests]:
         mail_server() as server,
         open_site(database_url, connection, invitation_secret=SECRET, **MAIL) as site,
     ):
-        review = Review(site.room.database, connection)
+        review = Review(site.resources.database, connection)
         connection.execute("UPDATE events SET name = 'Fête'")
         connection.execute(
             "UPDATE users SET display_name = 'Zoé', email = 'z@b.org' WHERE id = %s", (review.organiser,)
@@ -523,7 +523,7 @@ def test_without_mail_the_organiser_is_given_the_link_and_it_is_not_kept(
     database_url: str, connection: Connection
 ) -> None:
     with open_site(database_url, connection, invitation_secret=SECRET, mail_from=None) as site:
-        review = Review(site.room.database, connection)
+        review = Review(site.resources.database, connection)
         path = f"/person/{review.people()[0]}/invite"
         answers = [site.ask("POST", path, review.organiser, key="k", email=GUEST) for _ in range(2)]
         assert answers[0] == answers[1]
@@ -539,6 +539,6 @@ def test_without_mail_the_organiser_is_given_the_link_and_it_is_not_kept(
 
 def test_without_a_secret_nobody_is_invited(database_url: str, connection: Connection) -> None:
     with open_site(database_url, connection, invitation_secret=None) as site:
-        review = Review(site.room.database, connection)
+        review = Review(site.resources.database, connection)
         status, said = site.ask("POST", f"/person/{review.people()[0]}/invite", review.organiser, email=GUEST)
         assert (status, said["code"]) == (503, "not_configured")

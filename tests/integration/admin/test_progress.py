@@ -290,7 +290,7 @@ def test_the_stream_follows_the_database_and_holds_no_connection_meanwhile(
 def test_streams_leave_threads_for_everybody_else_and_give_their_place_back(site: AdminSite) -> None:
     event_id = event(site.connection)
     path = f"/event/{event_id}/progress"
-    most = site.room.settings.threads // 2
+    most = site.resources.settings.threads // 2
 
     def watch() -> Any:
         return site.client.get(path, headers=site.token() | STREAM, buffered=False)

@@ -1,4 +1,4 @@
-"""What every route works with, and the transaction that it works in."""
+"""What every route works with: settings, database, outbox and object storage."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.storage import ObjectStore
 
 
 @dataclass(frozen=True)
-class Room:
-    """The things a route may touch; one per process."""
+class Resources:
+    """What routes may use; made once per process."""
 
     settings: AdminSettings
     database: Database
@@ -25,10 +25,10 @@ class Room:
 
     @contextmanager
     def transaction(self, caller: Caller) -> Iterator[Connection]:
-        """One transaction with the caller's rights: a user's are row level security's, a service's the owner's.
+        """Open a transaction with the caller's rights: row level security for a user, the owner's for a service.
 
         Raises:
-            Retryable: the database is away or busy.
+            Retryable: the database is unavailable or busy.
         """
         with self.database.transaction() as connection:
             if not caller.is_service:
