@@ -1,4 +1,4 @@
-// Requests to the API: signed, told apart by how they failed, and safe to send again.
+// Requests to the API: authenticated, with distinguishable errors, and safe to repeat.
 
 import { bearer } from "./session.js";
 
@@ -8,7 +8,7 @@ import { bearer } from "./session.js";
 const PROBLEM = "application/problem+json";
 const AGAIN = new Set([429, 502, 503, 504]);
 
-/** The API refused, or did not answer (`status` 0). `code` is its stable word, `body` all it said. */
+/** The API refused, or did not answer (`status` 0). `code` is the stable error code, `body` the whole answer. */
 export class Refusal extends Error {
   /**
    * @param {number} status
@@ -22,7 +22,7 @@ export class Refusal extends Error {
     this.body = body;
   }
 
-  /** Whether the very same request may succeed later. */
+  /** Whether the same request may succeed later. */
   get mayPass() {
     return this.status === 0 || AGAIN.has(this.status) || this.code === "unauthenticated";
   }
@@ -53,7 +53,7 @@ async function ask(path, options = {}) {
 }
 
 /**
- * A JSON answer.
+ * Get a JSON answer.
  * @template {string} Path
  * @param {Path} path
  * @param {RequestInit} [options]
@@ -69,13 +69,13 @@ export async function get(path, options) {
 }
 
 /**
- * The pages of each list as they came last, by their addresses: what is the same is not sent again.
+ * The last answer of each page of each list, by URL: an unchanged page is not sent again.
  * @type {Map<string, Map<string, Kept>>}
  */
 const known = new Map();
 
 /**
- * Every item of a list that comes in pages. `onPage` is given the items so far.
+ * Get every item of a paginated list. `onPage` is called with the items so far.
  * @template {string} Path
  * @param {Path} path
  * @param {{ limit?: number, onPage?: (items: Items<Path>[], more: boolean) => void }} [options]
@@ -121,7 +121,7 @@ async function getUnlessKnown(address, kept) {
 }
 
 /**
- * A decision: `key` makes sure that it is taken once, however often it is sent.
+ * Send a decision: `key` ensures that it takes effect once, however often it is sent.
  * @template {string} Path
  * @param {Path} path
  * @param {object} body
@@ -131,7 +131,7 @@ async function getUnlessKnown(address, kept) {
 export const post = (path, body, key) => send("POST", path, body, key);
 
 /**
- * A switch; `key` as for a decision.
+ * Change a setting; `key` as for a decision.
  * @template {string} Path
  * @param {Path} path
  * @param {object} body
@@ -157,7 +157,7 @@ async function send(method, path, body, key) {
   });
 }
 
-/** Let `<img>` show this user's pictures: they are signed in by a cookie that opens nothing else. */
+/** Let `<img>` show this user's pictures: a cookie that is valid for nothing else signs them in. */
 export async function openPictures() {
   await ask("/session", { method: "POST" });
 }
@@ -167,7 +167,7 @@ export async function closePictures() {
 }
 
 /**
- * Server-sent events until the server ends them; `onEvent` is given each one's JSON.
+ * Receive server-sent events until the server ends them; `onEvent` is called with each event's JSON.
  * @param {string} path
  * @param {(event: unknown) => void} onEvent
  * @param {AbortSignal} signal
@@ -193,7 +193,7 @@ export async function listen(path, onEvent, signal) {
   }
 }
 
-/** A key that no other request has; pages that are not served securely have no crypto.randomUUID. */
+/** Make a unique key; pages without HTTPS have no crypto.randomUUID. */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,4 +1,4 @@
-// The page: signs in, loads the event, and shows the view that the address names.
+// The page: signs in, loads the event, and shows the view that the URL names.
 
 import { closePictures, get, openPictures, Refusal } from "./api.js";
 import { openConsent } from "./consent.js";
@@ -94,7 +94,7 @@ export class App {
 
   async #loadEvent() {
     this.#listen();
-    // All at once: the slowest of them decides, not their sum.
+    // In parallel: the slowest request determines the time, not their sum.
     const persons = this.review.refresh();
     persons.catch(() => {});
     const [event] = await Promise.all([get(`/event/${this.eventId}`), openPictures()]);
@@ -114,7 +114,7 @@ export class App {
     return undefined;
   }
 
-  /** Once, and only where there is an event. */
+  /** Called once, and only if there is an event. */
   #listen() {
     if (this.#listening) return;
     this.#listening = true;
@@ -153,7 +153,7 @@ export class App {
     });
   }
 
-  /** What others decided, and what a run found. */
+  /** Refresh what other organisers decided and what clustering found. */
   async #catchUp() {
     try {
       await this.review.refresh();
@@ -302,7 +302,7 @@ export class App {
   }
 
   /**
-   * Do something that may be refused, and tell it when it is; whether it was done.
+   * Run an action that may be refused, and report a refusal; return whether it succeeded.
    * @param {() => Promise<unknown>} work
    */
   async attempt(work) {
@@ -319,7 +319,7 @@ export class App {
   // ---------------------------------------------------------------- decisions
 
   /**
-   * Decide, say so, and offer the way back.
+   * Make a decision, confirm it, and offer to undo it.
    * @param {ToldDraft} made
    */
   decide(made) {
@@ -329,7 +329,7 @@ export class App {
   }
 
   /**
-   * Several decisions with one way back.
+   * Make several decisions that are undone together.
    * @param {ToldDraft[]} made
    * @param {string} text
    */
@@ -371,7 +371,7 @@ export class App {
   }
 
   /**
-   * Ids of the other persons, the most alike first; of some of their faces, or (none) of a person.
+   * Ids of the other persons, the most similar first: to some faces, or (none given) to the person.
    * @param {string} id
    * @param {string[]} [faces]
    */

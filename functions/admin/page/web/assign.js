@@ -1,5 +1,5 @@
-// The dialog that asks who somebody is: a few photos, a list of members that narrows while typing, and a way out for
-// those who are not in it. For a queue of persons it goes on to the next one by itself.
+// The dialog that asks who a person is: a few photos, a list of members that is filtered while typing, and an invitation for
+// people who are not members. With a queue of persons, it continues with the next one.
 
 import { get, Refusal } from "./api.js";
 import { openDialog } from "./dialog.js";
@@ -68,14 +68,14 @@ class AssignDialog {
       const option = targetOf(event)?.closest("[role=option]");
       if (option) this.#choose(Number(option.getAttribute("data-index")));
     });
-    // A press on an option leaves the focus in the field.
+    // Pressing an option keeps the focus in the field.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.none = el("p", { class: "quiet-text" });
     this.inviteButton = button(t.inviteOther, () => this.#invite(), { look: "quiet", shape: "mail" });
     this.ignoreButton = button(t.ignore, () => this.#ignore(), { look: "quiet", shape: "eyeOff", title: t.means.ignore });
     this.skipButton = button(t.skipPerson, () => this.#next(), { look: "quiet", shape: "next" });
     this.skipButton.hidden = !this.isQueue;
-    // On a phone the keyboard would hide the faces before anybody has looked at them.
+    // On a phone, the keyboard would cover the faces at once.
     const hasKeyboard = matchMedia("(hover: hover)").matches;
     this.dialog = openDialog({
       title: t.assignTitle,
@@ -146,7 +146,7 @@ class AssignDialog {
     return asked.catch(() => []);
   }
 
-  /** On to the next person of the queue; after the last one, or without a queue, the dialog closes. */
+  /** Show the next person of the queue; close the dialog after the last one, or without a queue. */
   #next() {
     do this.at += 1;
     while (this.at < this.ids.length && this.review.person(this.id)?.status !== "pending");
@@ -163,7 +163,7 @@ class AssignDialog {
 
   #search() {
     const query = this.input.value.trim();
-    // What is known already is shown at once; the answer may bring more.
+    // Show the members that are loaded already; the answer may add more.
     this.#list([...this.members.values()].filter((member) => this.#fits(member, query)), query, false);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#ask(query), this.members.size > 0 && query ? TYPING_PAUSE : 0);
@@ -199,7 +199,7 @@ class AssignDialog {
    */
   #list(members, query, isAnswer) {
     const chosen = this.options[this.active]?.id;
-    // Members that are nobody yet come first.
+    // Members who are not linked to a person yet come first.
     /** @param {Member} member */
     const isNew = (member) => this.#personOf(member) === undefined;
     this.options = [...members.filter(isNew), ...members.filter((member) => !isNew(member))];
@@ -217,7 +217,7 @@ class AssignDialog {
   }
 
   /**
-   * The person that a member is already, if it is not the one that is asked about.
+   * The person that a member is linked to, unless it is the person in question.
    * @param {Member} member
    */
   #personOf(member) {

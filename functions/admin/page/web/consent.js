@@ -1,4 +1,4 @@
-// Whether faces are looked for at all: how that stands, the text that is agreed to, and what switching it off erases.
+// Face recognition of the event: its state, the consent text, and what switching it off erases.
 
 import { get, newKey, put, Refusal } from "./api.js";
 import { confirm, openDialog } from "./dialog.js";
@@ -9,7 +9,7 @@ import { day, LANGUAGES, t } from "./words.js";
 /** @import { App } from "./app.js" */
 
 /**
- * Show how it stands, and offer the other way.
+ * Show the state, and offer to change it.
  * @param {App} app
  */
 export async function openConsent(app) {
@@ -22,7 +22,7 @@ export async function openConsent(app) {
 }
 
 /**
- * The text in a language, and its version.
+ * The consent text in a language, and its version.
  * @param {string} language
  * @returns {Promise<{ VERSION: string, TEXT: readonly string[] }>}
  */
@@ -38,7 +38,7 @@ async function textIn(language) {
 const paragraphs = (texts) => texts.map((text) => el("p", {}, text));
 
 /**
- * The text, and the button that agrees to it.
+ * The consent text, and the button that accepts it.
  * @param {App} app
  */
 async function openOff(app) {
@@ -53,13 +53,13 @@ async function openOff(app) {
 }
 
 /**
- * Since when, under which text, and the way out.
+ * Since when it is on, under which text, and the button that switches it off.
  * @param {App} app
  * @param {EventState} event
  */
 async function openOn(app, event) {
   const { text_version: version, consented_at: since } = event.consent;
-  // A version ends with the language of its text; the host app's own versions may end with anything.
+  // A version ends with the language of its text; a host app's own versions may have any form.
   const language = LANGUAGES.find((tag) => version?.endsWith(`-${tag}`));
   const ours = language ? await textIn(language) : null;
   const dialog = openDialog({

@@ -1,4 +1,4 @@
-// Dialogs: the browser's own, so that focus stays in them, Escape closes them, and what is behind them is quiet.
+// Dialogs: the browser's own, so that they trap the focus, close with Escape, and make the page behind them inert.
 
 import { button, el, iconButton } from "./dom.js";
 import { t } from "./words.js";
@@ -39,11 +39,11 @@ export function openDialog({ title, note = null, body = [], foot = [], look = ""
   element.addEventListener("close", () => {
     element.remove();
     onClose();
-    // What opened it may have left the page by what was decided in it.
+    // The element that opened the dialog may have been removed by the decision made in it.
     if (!opener?.isConnected || opener.closest("[hidden]")) document.dispatchEvent(new Event("lost-focus"));
   });
   element.addEventListener("click", (event) => {
-    // A press on the backdrop, which is the dialog itself outside of its box.
+    // A click on the backdrop, which is the dialog element outside of its box.
     if (event.target !== element) return;
     const box = element.getBoundingClientRect();
     const inside =
@@ -57,7 +57,7 @@ export function openDialog({ title, note = null, body = [], foot = [], look = ""
 }
 
 /**
- * Ask before something that is hard to take back; resolves to whether it was confirmed.
+ * Ask for confirmation of an action that is hard to undo; resolves to whether it was confirmed.
  * @param {object} options
  * @param {string} options.title
  * @param {string[]} options.texts

@@ -1,4 +1,4 @@
-// Building the page out of elements: text is always text, never markup.
+// Builds the page from elements: text is always inserted as text, never as markup.
 
 /** @import { Child, Properties } from "../types" */
 /** @typedef {Child | readonly Child[]} Children */
@@ -40,7 +40,7 @@ export function add(parent, children) {
 }
 
 /**
- * Put `children` in the place of what `parent` holds.
+ * Replace the content of `parent` by `children`.
  * @param {Element} parent
  * @param {Children[]} children
  */
@@ -50,7 +50,7 @@ export function fill(parent, ...children) {
 }
 
 /**
- * Write text only where it differs, so that screen readers are told once.
+ * Set text only if it differs, so that screen readers announce it once.
  * @param {Node | null | undefined} node
  * @param {string} text
  */
@@ -80,7 +80,7 @@ const SHAPES = {
 };
 
 /**
- * A drawn icon, for the eye alone: what carries it has words of its own.
+ * A decorative icon, hidden from screen readers: its parent has a text label.
  * @param {Shape} name
  */
 export function icon(name) {
@@ -95,7 +95,7 @@ export function icon(name) {
 }
 
 /**
- * A button with a word on it; `look` is a class of the stylesheet.
+ * A button with a text label; `look` is a class of the stylesheet.
  * @param {string} label
  * @param {((event: MouseEvent) => unknown) | null} onClick
  * @param {{ look?: string, shape?: Shape | null } & Properties} [options]
@@ -110,7 +110,7 @@ export function button(label, onClick, { look = "", shape = null, ...properties 
 }
 
 /**
- * A button that shows an icon alone; `label` is what it is called.
+ * A button with an icon only; `label` is its accessible name.
  * @param {Shape} shape
  * @param {string} label
  * @param {((event: MouseEvent) => unknown) | null} onClick
@@ -132,14 +132,14 @@ export function iconButton(shape, label, onClick, properties = {}) {
 }
 
 /**
- * The element that an event happened in; null where it was the document itself.
+ * The element that is the target of an event; null if the target is the document.
  * @param {Event} event
  */
 export function targetOf({ target }) {
   return target instanceof Element ? target : null;
 }
 
-/** How far the keys go in a grid of so many columns and items, from the item `at`. */
+/** The offsets that keys move by in a grid with this number of columns and items, from the item `at`. */
 const STEPS = {
   ArrowLeft: (/** @type {number} */ at) => at - 1,
   ArrowRight: (/** @type {number} */ at) => at + 1,
@@ -150,7 +150,7 @@ const STEPS = {
 };
 
 /**
- * Where a key goes in a list whose items, found by `selector`, stand in rows; null where it goes nowhere.
+ * The item that a key moves to in a list whose items, found by `selector`, are laid out in rows; null if none.
  * @param {KeyboardEvent} event
  * @param {HTMLElement} list
  * @param {string} selector
@@ -166,7 +166,7 @@ export function stepTo(event, list, selector) {
 }
 
 /**
- * Whether a letter typed now is text rather than a shortcut.
+ * Whether a typed letter is text input rather than a shortcut.
  * @param {EventTarget | null} target
  */
 export function isTyping(target) {
@@ -174,7 +174,7 @@ export function isTyping(target) {
 }
 
 /**
- * Let the browser paint and answer input before going on.
+ * Let the browser paint and handle input before continuing.
  * @returns {Promise<void>}
  */
 export function breathe() {

@@ -1,4 +1,4 @@
-// The events of who is signed in.
+// The signed-in user's events.
 
 import { getAll } from "./api.js";
 import { el, fill } from "./dom.js";

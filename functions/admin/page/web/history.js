@@ -1,4 +1,4 @@
-// What was decided in the event, by whom, and the way back.
+// The event's decisions, who made them, and how to undo them.
 
 import { get, Refusal } from "./api.js";
 import { button, el, fill } from "./dom.js";
@@ -124,7 +124,7 @@ export class History {
       await this.review.undoById(item.id);
       this.app.toasts.tell(t.undone);
     } catch {
-      // Told by the shell.
+      // The shell reports it.
     }
   }
 

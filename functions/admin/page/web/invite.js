@@ -1,4 +1,4 @@
-// The page of an invitation: shows the faces, asks, and sends the answer. Opening it changes nothing.
+// The invitation page: shows the faces, asks the guest, and sends the answer. Opening it changes nothing.
 
 import { button, el } from "./dom.js";
 import { picture } from "./photo.js";
@@ -8,7 +8,7 @@ import { speak, t, textFor } from "./words.js";
 /** @import { TitleAndText } from "../../../../shared/languages/words" */
 
 const place = /** @type {HTMLElement} */ (document.getElementById("content"));
-// Sent with the answer, so that one that is sent twice counts once. Only secure pages have crypto.randomUUID.
+// Sent with the answer, so that a repeated answer counts once. Only pages with HTTPS have crypto.randomUUID.
 const key = globalThis.crypto?.randomUUID?.();
 
 /** @param {Node[]} children */
@@ -94,7 +94,7 @@ async function showInvitation(invitation) {
   );
   const yes = button(texts.yes, () => answer("accept", [yes, no]), { look: "primary large", shape: "check" });
   const no = button(texts.no, () => answer("decline", [yes, no]), { look: "outline large", shape: "close" });
-  // The link ends at midnight: the day before is its last.
+  // The link expires at midnight: the day before is the last valid one.
   const last = new Date(new Date(invitation.expires_at).getTime() - 1000);
   const day = new Intl.DateTimeFormat(t.language, { dateStyle: "long", timeZone: "UTC" }).format(last);
   show(

@@ -90,7 +90,7 @@ export function openInvite(app, id, { email = "", onDone = () => {} } = {}) {
 }
 
 /**
- * No mail can be sent: the link is for the organiser to pass on.
+ * No mail can be sent: the organiser passes the link on.
  * @param {App} app
  * @param {string} link
  */

@@ -1,4 +1,4 @@
-// The keys, shown with "?"; letters can be switched off, since who dictates text types letters without meaning to.
+// Keyboard shortcuts, listed with "?". Single letters can be switched off for users who dictate text.
 
 import { openDialog } from "./dialog.js";
 import { el } from "./dom.js";
@@ -6,7 +6,7 @@ import { t } from "./words.js";
 
 const LETTERS = "trombi.letters";
 
-/** Whether single letters do something. */
+/** Whether single-letter shortcuts are on. */
 export function lettersAreOn() {
   return localStorage.getItem(LETTERS) !== "off";
 }

@@ -1,4 +1,4 @@
-// Merging: who with whom, side by side, and which of them stays.
+// Merging: shows the persons side by side and asks which of them remains.
 
 import { get } from "./api.js";
 import { openDialog } from "./dialog.js";
@@ -14,7 +14,7 @@ import { t } from "./words.js";
 const FACES = 4;
 
 /**
- * Ask whether the persons are one, and which of them (by default `into`, else the strongest) stays.
+ * Ask whether the persons are one, and which of them remains (default: `into`, else the strongest).
  * @param {App} app
  * @param {string[]} ids
  * @param {{ into?: string | null, onDone?: (stays: string) => unknown }} [options]

@@ -1,4 +1,4 @@
-// How persons are called, and in which order the strongest comes first.
+// Names of persons, and which person is preferred when persons are merged.
 
 import { t } from "./words.js";
 
@@ -15,7 +15,7 @@ export function nameOf(person) {
 }
 
 /**
- * What is written on a person's card.
+ * The title of a person's card.
  * @param {ShownPerson} person
  */
 export function titleOf(person) {
@@ -23,7 +23,7 @@ export function titleOf(person) {
 }
 
 /**
- * Letters without accents or case, to search in.
+ * Text without accents and case, for searching.
  * @param {string} text
  */
 export function folded(text) {
@@ -46,7 +46,7 @@ export function hasWords(text, query) {
 const STRENGTH = { linked: 3, invited: 2, pending: 1, ignored: 0, merged: 0 };
 
 /**
- * Who should stay when persons are merged: who has a name, then who is on most photos.
+ * The person that should remain after a merge: one with a name, then the one with the most photos.
  * @param {ShownPerson[]} persons
  */
 export function strongest(persons) {

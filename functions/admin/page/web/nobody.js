@@ -10,7 +10,7 @@ import { t } from "./words.js";
 
 const PAGE = 60;
 
-/** Closed until somebody opens it: nobody's face is read for nothing. */
+/** Closed at first, so that no faces are read needlessly. */
 export class FacesOfNobody {
   /** @param {App} app */
   constructor(app) {

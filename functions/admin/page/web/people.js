@@ -1,4 +1,4 @@
-// The grid: a card for every person, the filters above it, and what can be done with a selection below it.
+// The grid: a card for every person, filters above it, and actions for the selection below it.
 
 import { openAssign } from "./assign.js";
 import { breathe, button, el, fill, icon, iconButton, isTyping, stepTo, targetOf, write } from "./dom.js";
@@ -134,7 +134,7 @@ export class People {
     this.update();
   }
 
-  /** The persons that the filter and the search leave. */
+  /** The persons that match the filter and the search. */
   shown() {
     const fits = FILTERS[this.filter];
     return this.review
@@ -142,7 +142,7 @@ export class People {
       .filter((person) => fits(person) && (!this.query || hasWords(nameOf(person) ?? "", this.query)));
   }
 
-  /** Bring the cards in line with the state. Many new ones are made a few at a time. */
+  /** Update the cards to the state. Many new cards are created in small batches. */
   async update() {
     const drawing = ++this.#drawing;
     const held = this.list.contains(document.activeElement) ? (document.activeElement?.closest(".card") ?? null) : null;
@@ -214,7 +214,7 @@ export class People {
   }
 
   /**
-   * How many questions wait among the suggestions.
+   * The number of open suggestions.
    * @param {number} count
    * @param {boolean} more
    */
@@ -257,7 +257,7 @@ export class People {
     else if (what === "unlink") this.app.decide(decisions.unlink(this.review, id));
   }
 
-  /** Everybody who is not identified yet, one after the other. */
+  /** Go through all persons that are not identified yet. */
   identify() {
     const open = this.review.persons().filter(FILTERS.open);
     if (open.length > 0) openAssign(this.app, open.map((person) => person.id), { isQueue: true });
@@ -296,7 +296,7 @@ export class People {
   #drawBar() {
     const persons = [...this.selection].map((id) => this.review.person(id)).filter((person) => person !== undefined);
     this.bar.hidden = persons.length === 0;
-    // The class is that of the view that is shown.
+    // Only the visible view sets the class.
     if (!this.element.hidden) document.body.classList.toggle("has-bar", persons.length > 0);
     if (persons.length === 0) return;
     const photos = persons.reduce((sum, person) => sum + person.photo_count, 0);
@@ -317,7 +317,7 @@ export class People {
   // ---------------------------------------------------------------- keyboard
 
   /**
-   * Arrow keys go from card to card, to the same place of it.
+   * Arrow keys move between cards, to the same control of the next card.
    * @param {KeyboardEvent} event
    */
   #walk(event) {
@@ -339,7 +339,7 @@ export class People {
     (target ?? this.heading).focus();
   }
 
-  /** The focus was in something that is gone: it goes where the card was that left, and says so by being there. */
+  /** Restore the focus after its card was removed: to the card that is now at that position. */
   takeFocus() {
     const last = this.list.children.length - 1;
     if (this.#gap === null || last < 0) this.heading.focus({ preventScroll: true });
@@ -347,7 +347,7 @@ export class People {
   }
 
   /**
-   * A letter was typed; true when it meant something.
+   * Handle a typed letter; returns true if it is a shortcut.
    * @param {KeyboardEvent} event
    */
   key(event) {
@@ -384,7 +384,7 @@ export class People {
   }
 }
 
-/** Which buttons a card has; the first one is the likeliest. */
+/** The buttons of a card, the most likely first. */
 /** @type {Record<Status, ("assign" | "invite" | "ignore" | "unlink" | "restore")[]>} */
 const ACTIONS = {
   pending: ["assign", "invite", "ignore"],

@@ -1,4 +1,4 @@
-// The page of one person: every face, on its photo when wanted, and what to do with those that are wrong.
+// The page of one person: all faces, or whole photos, and actions for wrong faces.
 
 import { get, newKey, post, Refusal } from "./api.js";
 import { openAssign } from "./assign.js";
@@ -220,7 +220,7 @@ export class PersonPage {
 
   // ---------------------------------------------------------------- the faces
 
-  /** Ask for the faces anew. */
+  /** Load the faces again. */
   async reload() {
     this.#cursor = null;
     await this.#load({ anew: true });
@@ -334,7 +334,7 @@ export class PersonPage {
   }
 
   /**
-   * Select one face, or with shift everything from the one before to this one.
+   * Select one face, or with Shift the range from the last selected face to this one.
    * @param {number} index
    * @param {boolean} on
    */
@@ -408,7 +408,7 @@ export class PersonPage {
         this.app.decide(decisions.move(this.review, faces, this.id, to));
         this.#drop(faces);
       },
-      // All of them as a new person would be the same person again.
+      // Splitting off all faces would create the same person again.
       onNew: this.splitButton.hidden ? null : () => this.#decide("split"),
     });
   }
@@ -454,7 +454,7 @@ export class PersonPage {
   }
 
   /**
-   * A letter was typed; true when it meant something.
+   * Handle a typed letter; returns true if it is a shortcut.
    * @param {KeyboardEvent} event
    */
   key(event) {

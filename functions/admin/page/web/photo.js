@@ -1,4 +1,4 @@
-// Photos with the frame of a face on them, and the viewer that shows them large.
+// Photos with a frame around a face, and the viewer that enlarges them.
 
 import { el, fill, icon, iconButton } from "./dom.js";
 import { openDialog } from "./dialog.js";
@@ -10,7 +10,7 @@ import { t } from "./words.js";
 const percent = (part) => `${(100 * part).toFixed(3)}%`;
 
 /**
- * An image that tells by its looks when it cannot be shown.
+ * An image that shows visibly when it cannot be loaded.
  * @param {string | null | undefined} src
  * @param {{ size?: number, alt?: string, eager?: boolean }} [options]
  */
@@ -41,7 +41,7 @@ export function photoUrl(face, width) {
 /**
  * Which part of a photo (`width` x `height` pixels) a tile of `ratio` (width / height) shows: as much of the photo as
  * fills the tile, or, with `zoom`, a part that is that many face widths wide; the face as near its middle as can be.
- * All in parts of the photo.
+ * All values are fractions of the photo.
  * @param {Box} box
  * @param {number} width
  * @param {number} height
@@ -58,7 +58,7 @@ export function part(box, width, height, ratio, zoom = null) {
 }
 
 /**
- * A tile that shows the photo around a face, and the frame of the face on it.
+ * A tile with the part of the photo around a face, and a frame around the face.
  * @param {Pick<Face, "bbox" | "photo_url">} face
  * @param {{ width?: number, ratio?: number, zoom?: number | null, alt?: string, eager?: boolean }} [options]
  */
@@ -97,7 +97,7 @@ function put(frame, box) {
 }
 
 /**
- * The photos of `faces` one by one, large, from `index` on.
+ * Open the viewer on the photos of `faces`, starting at `index`.
  * @param {Face[]} faces
  * @param {number} index
  * @param {{ onMove?: (index: number) => void }} [options]
@@ -144,7 +144,7 @@ export function openViewer(faces, index, { onMove = () => {} } = {}) {
 }
 
 /**
- * What stands where somebody has no picture.
+ * A placeholder for a person without a picture.
  * @param {string} name
  */
 export function initials(name) {

@@ -1,4 +1,4 @@
-// How far the event has come, moving by itself: a stream from the server, and asking every few seconds without one.
+// The event's progress, updated automatically: by a stream from the server, or else by polling every few seconds.
 
 import { get, listen, Refusal } from "./api.js";
 import { el, fill, write } from "./dom.js";
@@ -34,7 +34,7 @@ export class Progress extends Target {
   /** @type {AbortController | null} */
   #stop = null;
 
-  /** Follow until `stop`; a page that nobody looks at follows nothing. */
+  /** Follow the progress until `stop`; a hidden page does not follow. */
   start() {
     if (this.#stop || document.hidden) return;
     this.#stop = new AbortController();
@@ -94,7 +94,7 @@ export class Progress extends Target {
     return this.state !== null && (this.state.photos.waiting > 0 || this.state.clustering.running);
   }
 
-  /** Which state a page without persons is in. */
+  /** The state to show on a page without persons. */
   emptyState() {
     if (!this.state) return "loading";
     if (this.state.photos.total === 0) return "empty";
@@ -117,7 +117,7 @@ export class Progress extends Target {
     this.bar.setAttribute("aria-label", isAnalysing ? line : t.found(persons.found, persons.identified));
     this.element.classList.toggle("running", isAnalysing || clustering.running);
     this.#drawFailures(photos.failed, failures);
-    // Told to screen readers at the beginning and the end, not at every photo.
+    // Announced to screen readers at the beginning and the end, not for every photo.
     if (wasHidden || !isAnalysing) write(this.spoken, `${line}. ${t.found(persons.found, persons.identified)}`);
   }
 

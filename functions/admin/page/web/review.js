@@ -1,5 +1,5 @@
-// The state of one event's review: what the server said last, and on top of it what was decided here and is not
-// answered yet. What is shown is always the two together, so that a refusal takes back just what was refused.
+// The state of one event's review: the server's last answers, and on top of them the decisions made here that are not
+// answered yet. The page always shows both together, so that a refusal reverts only the refused decision.
 
 import { get, getAll, newKey, post, Refusal } from "./api.js";
 
@@ -40,7 +40,7 @@ export class Review extends Target {
   #again = false;
 
   /**
-   * Call `listeners` by the names of events. Returns what ends that.
+   * Register `listeners` by event name. Returns a function that removes them.
    * @param {{ [Name in keyof ReviewEvents]?: (event: ReviewEvents[Name]) => void }} listeners
    */
   follow(listeners) {
@@ -66,13 +66,13 @@ export class Review extends Target {
     return [...this.#shown.values()];
   }
 
-  /** How many decisions wait to be answered. */
+  /** The number of decisions that are not answered yet. */
   get waiting() {
     return this.#queue.length;
   }
 
   /**
-   * Ask for all persons anew. The order that people have seen stays; new persons come last, unless `reorder`.
+   * Load all persons again. The displayed order stays and new persons come last, unless `reorder` is set.
    * @returns {Promise<void>}
    */
   async refresh({ reorder = false } = {}) {
@@ -101,7 +101,7 @@ export class Review extends Target {
     const answered = this.answered;
     /** @param {ShownPerson[]} items @param {boolean} more */
     const onPage = (items, more) => {
-      // The first page is shown while the others are on their way.
+      // Show the first page while the others are loading.
       if (!this.loaded && more) this.#take(items, true);
     };
     const items = await getAll(path, { onPage });
@@ -130,7 +130,7 @@ export class Review extends Target {
   }
 
   /**
-   * Ask for one person anew; one that is gone leaves the list.
+   * Load one person again; a person that no longer exists is removed from the list.
    * @param {string} id
    */
   async refreshPerson(id) {
@@ -148,7 +148,7 @@ export class Review extends Target {
    * @param {string | null} [after]
    */
   #put(answered, after = null) {
-    // The answer of a decision has no address of the cover's picture.
+    // The answer to a decision does not contain the URL of the cover.
     const person = { ...answered, cover_url: answered.cover_face_id && `/face/${answered.cover_face_id}/thumbnail` };
     if (!isNotMerged(person) || person.face_count === 0) {
       this.#confirmed.delete(person.id);
@@ -158,7 +158,7 @@ export class Review extends Target {
       this.#confirmed.set(person.id, person);
       return;
     }
-    // A new person stands beside the one that it came out of.
+    // A new person is placed next to the one that it was split off from.
     const entries = [...this.#confirmed];
     const place = entries.findIndex(([id]) => id === after);
     entries.splice(place + 1, 0, [person.id, person]);
@@ -175,7 +175,7 @@ export class Review extends Target {
   // ---------------------------------------------------------------- deciding
 
   /**
-   * Decide: shown at once, sent in order, sent again until it is answered, taken back when it is refused.
+   * Make a decision: shown at once, sent in order, repeated until it is answered, reverted if it is refused.
    *
    * `path` and `body` make the request (`body` is called when it is sent, so that versions are those of that moment);
    * `show(persons)` changes the map of persons as the decision will; `about` is the person it is about, `alsoChanges`
@@ -205,7 +205,7 @@ export class Review extends Target {
   }
 
   /**
-   * The person's version that the server confirmed last: the one that a decision is about when it is sent.
+   * The person's version that the server confirmed last: decisions are sent for this version.
    * @param {string} id
    */
   version(id) {
@@ -220,7 +220,7 @@ export class Review extends Target {
       const decision = this.#queue[0];
       decision.sent = true;
       try {
-        // The body is made once: the same key always comes with the same request.
+        // The body is created once: the same key always belongs to the same request.
         decision.request ??= decision.body();
         const answer = /** @type {DecisionAnswer} */ (await post(decision.path(), decision.request, decision.key));
         this.#settle(decision, answer);
@@ -241,7 +241,7 @@ export class Review extends Target {
   }
 
   /**
-   * What a decision changed that its answer does not tell: the next decision is about the newest versions.
+   * Update versions that a decision changed without listing them in its answer, for the next decision.
    * @param {Decision} decision
    */
   async #catchUp(decision) {
@@ -249,7 +249,7 @@ export class Review extends Target {
       if (decision.kind === "undo") await this.refresh();
       else await Promise.all((decision.alsoChanges ?? []).map((id) => this.refreshPerson(id)));
     } catch {
-      // The next refresh tells.
+      // The next refresh updates it.
     }
   }
 
@@ -323,14 +323,14 @@ export class Review extends Target {
     this.#wakeUp?.();
   }
 
-  /** Send what waits now: a new token is there. */
+  /** Send pending decisions now that there is a new token. */
   signedIn() {
     this.#wake();
   }
 
   // ---------------------------------------------------------------- undoing
 
-  /** Take back the newest decision of this page; false when there is none. */
+  /** Undo the newest decision of this page; false when there is none. */
   undoLast() {
     const decision = this.last.at(-1);
     if (!decision) return false;
@@ -339,7 +339,7 @@ export class Review extends Target {
   }
 
   /**
-   * Take a decision of this page back. One that was never sent was never taken.
+   * Undo a decision of this page. A decision that was never sent is simply dropped.
    * @param {Decision} decision
    */
   undo(decision) {
@@ -351,7 +351,7 @@ export class Review extends Target {
       this.#tell("undone", decision);
       return Promise.resolve();
     }
-    // Shown as it was before, until the list says how it is.
+    // Shown in its previous state until the list is loaded again.
     const touched = [...decision.before.keys()].filter((id) => decision.before.get(id) !== undefined);
     const affected = this.#affected(decision, touched);
     const undo = this.decide({
@@ -408,7 +408,7 @@ const change = (id, changes) => (/** @type {Persons} */ persons) => {
 };
 
 /**
- * Who a person is.
+ * Link a person to a member.
  * @param {Review} review
  * @param {string} id
  * @param {Pick<Member, "id" | "display_name" | "email">} user
@@ -427,7 +427,7 @@ export function link(review, id, user, { again = false } = {}) {
 }
 
 /**
- * Nobody known again: the name, or the invitation, is taken off.
+ * Unlink a person, or withdraw the invitation.
  * @param {Review} review
  * @param {string} id
  * @returns {ToldDraft}
@@ -501,7 +501,7 @@ export function restore(review, id) {
 }
 
 /**
- * Several persons are one: `others` become `into`.
+ * Merge `others` into `into`.
  * @param {Review} review
  * @param {string} into
  * @param {string[]} others
@@ -549,7 +549,7 @@ function without(id, count) {
 }
 
 /**
- * Some faces of a person are somebody new.
+ * Split faces of a person off into a new person.
  * @param {Review} review
  * @param {string} id
  * @param {string[]} faces
@@ -568,7 +568,7 @@ export function split(review, id, faces) {
 }
 
 /**
- * Some faces of `from` (null: of nobody) are `to` (null: somebody new).
+ * Move faces of `from` (null: of no person) to `to` (null: a new person).
  * @param {Review} review
  * @param {string[]} faces
  * @param {string | null} from
@@ -594,7 +594,7 @@ export function move(review, faces, from, to, { told } = {}) {
 }
 
 /**
- * Some faces are not this person's; `isTheirs`: they are in it now, not only suggested.
+ * Reject faces from this person; `isTheirs`: they are in the person now, not only suggested.
  * @param {Review} review
  * @param {string[]} faces
  * @param {string} id
@@ -631,7 +631,7 @@ export function cover(review, id, face) {
 }
 
 /**
- * A person is one, not two: not asked again.
+ * Record that a person is one person, not two; the question is not repeated.
  * @param {Review} review
  * @param {string} id
  * @returns {ToldDraft}
@@ -647,7 +647,7 @@ export function onePerson(review, id) {
 }
 
 /**
- * Two persons are not one, however alike.
+ * Record that two persons are different people.
  * @param {Review} review
  * @param {string} id
  * @param {string} other
@@ -665,7 +665,7 @@ export function distinct(review, id, other) {
 }
 
 /**
- * Whether a person is one that lists show.
+ * Whether lists show the person.
  * @param {ShownPerson} person
  * @returns {person is Person}
  */

@@ -1,4 +1,4 @@
-// Who is signed in. The token comes in the address's fragment, which no server and no log sees, and leaves it at once.
+// The session. The token arrives in the URL's fragment, which no server or log sees, and is removed from it at once.
 
 const KEY = "trombi.token";
 const CHANNEL = "trombi.session";
@@ -7,7 +7,7 @@ const PATIENCE = 250;
 /** @type {string | null} */
 let token = null;
 
-/** Keep the token of the address, if it brings one. */
+/** Store the token of the URL, if there is one. */
 function takeFromAddress() {
   const found = /[#&]token=([^&]+)/.exec(location.hash);
   if (!found) return false;
@@ -19,7 +19,7 @@ function takeFromAddress() {
 }
 
 /**
- * The token of another tab of this site: "open in a new tab" stays signed in.
+ * Get the token from another tab of this site, so that "open in a new tab" stays signed in.
  * @returns {Promise<string | null>}
  */
 function askOtherTabs() {
@@ -50,7 +50,7 @@ function answerOtherTabs() {
 }
 
 /**
- * Find the token; `onNew` is called when a later address brings another.
+ * Find the token; `onNew` is called when a later URL contains another one.
  * @param {() => void} onNew
  */
 export async function signIn(onNew) {
@@ -75,7 +75,7 @@ export function bearer() {
 }
 
 /**
- * The signed-in user's id, as the token says it: for words like "you"; nothing is decided by it.
+ * The signed-in user's id from the token: for words like "you"; it grants nothing.
  * @returns {string | null}
  */
 export function userId() {

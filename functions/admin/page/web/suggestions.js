@@ -1,4 +1,4 @@
-// Questions that no computer should answer: is this face that person, are these two one, is this one two? Or later.
+// Questions for a human: is this face that person, are these two persons one, is this person two? Each can be skipped.
 
 import { get, Refusal } from "./api.js";
 import { button, el, fill, isTyping } from "./dom.js";
@@ -57,7 +57,7 @@ export class Suggestions {
   }
 
   /**
-   * Questions about persons who are not there any more ask nothing.
+   * Questions about persons that no longer exist are dropped.
    * @param {Question} question
    */
   #stillOpen(question) {
@@ -109,7 +109,7 @@ export class Suggestions {
   }
 
   /**
-   * What is asked, and a sentence about it.
+   * The question, and a sentence that explains it.
    * @param {Question} question
    * @param {ShownPerson[]} persons
    */
@@ -120,7 +120,7 @@ export class Suggestions {
   }
 
   /**
-   * What is to be compared.
+   * The pictures to compare.
    * @param {Question} question
    * @param {ShownPerson[]} persons
    */
@@ -130,7 +130,7 @@ export class Suggestions {
     return question.faces.map((face, index) => this.#candidate(face, t.half(index + 1)));
   }
 
-  /** What somebody else decided took the question that is shown away. */
+  /** Somebody else's decision has answered the displayed question. */
   #drawIfGone() {
     if (this.question && !this.#stillOpen(this.question)) this.#draw();
   }
@@ -210,7 +210,7 @@ export class Suggestions {
   }
 
   /**
-   * A question comes back: its answer was taken back, or refused.
+   * Show a question again whose answer was undone or refused.
    * @param {Question | undefined} question
    */
   #ask(question) {
@@ -238,7 +238,7 @@ export class Suggestions {
 }
 
 /**
- * Whom a question is about.
+ * The persons that a question is about.
  * @param {Question} question
  * @returns {ShownPerson[]}
  */

@@ -1,4 +1,4 @@
-// What happened, with a way back: seen for a while, and as long as somebody points at it or has the focus in it.
+// A message with an undo button: shown for a while, and as long as the pointer or the focus is on it.
 
 import { button, el, fill, iconButton } from "./dom.js";
 import { t } from "./words.js";
@@ -8,7 +8,7 @@ const SECONDS = 12;
 export class Toasts {
   constructor() {
     this.element = el("div", { class: "toasts", role: "region" });
-    // One for what is told in passing, one for what went wrong; both are there from the start, so that changes are read.
+    // One region for status messages, one for errors; both exist from the start, so that screen readers announce changes.
     this.polite = el("div", { class: "visually-hidden", role: "status" });
     this.urgent = el("div", { class: "visually-hidden", role: "alert" });
     this.#rename();
@@ -20,16 +20,16 @@ export class Toasts {
   }
 
   /**
-   * Say something to screen readers alone.
+   * Announce a text to screen readers only.
    * @param {string} text
    */
   announce(text) {
-    // The same words twice are news too.
+    // The same text again must be announced too.
     this.polite.textContent = this.polite.textContent === text ? `${text}\u00a0` : text;
   }
 
   /**
-   * Show `text`; `undo` makes a button of it.
+   * Show `text`; with `undo`, an undo button too.
    * @param {string} text
    * @param {{ undo?: (() => unknown) | null, wrong?: boolean }} [options]
    */

@@ -1,5 +1,5 @@
-// What the page says, in the language that is chosen. Each language's words are a file of their own, of which only the
-// one that is spoken is loaded; the document says which languages there are.
+// The page's texts in the chosen language. Each language has a file of its own, and only the chosen one is loaded;
+// the document lists the available languages.
 
 /** @import { Bodies } from "../types" */
 /** @import { Words } from "../../../../shared/languages/words" */
@@ -11,7 +11,7 @@ const LANGUAGE = "trombi.language";
 /** The tags of all languages, as "en". */
 export const LANGUAGES = /** @type {Language[]} */ ((document.documentElement.dataset.languages ?? "").split(" "));
 
-/** The words of the language that is chosen, and its tag: importers see it change. */
+/** The texts of the chosen language, and its tag; both are live bindings. */
 export let t = await load(firstLanguage());
 
 /**
@@ -33,7 +33,7 @@ function firstLanguage() {
 }
 
 /**
- * The language to speak to who wants `tag`: the same, or the same without its region.
+ * The available language for `tag`: the same tag, or the tag without its region.
  * @param {string} tag
  */
 function known(tag) {
@@ -41,7 +41,7 @@ function known(tag) {
 }
 
 /**
- * Speak `language` from now on; `remember` also the next time.
+ * Switch to `language`; with `remember`, also for later visits.
  * @param {string} language
  */
 export async function speak(language, { remember = false } = {}) {
@@ -51,13 +51,13 @@ export async function speak(language, { remember = false } = {}) {
   if (remember) localStorage.setItem(LANGUAGE, t.language);
 }
 
-/** The language that the button for it switches to. */
+/** The language that the language button switches to. */
 export function otherLanguage() {
   return LANGUAGES[(LANGUAGES.indexOf(t.language) + 1) % LANGUAGES.length];
 }
 
 /**
- * What a language is called, in itself ("Français"), or in the language `by`.
+ * The name of a language, in itself ("Français"), or in the language `by`.
  * @param {string} language
  */
 export function languageName(language, by = language) {
@@ -66,7 +66,7 @@ export function languageName(language, by = language) {
 }
 
 /**
- * The text of `texts` for a key that the server gave, if there is one.
+ * The text of `texts` for a key from the server, if there is one.
  * @template {object} T
  * @param {T} texts
  * @param {string} key
@@ -77,7 +77,7 @@ export function textFor(texts, key) {
 }
 
 /**
- * A day and its time in full.
+ * Format a date with its time in full.
  * @param {string} iso
  */
 export function day(iso) {
