@@ -377,13 +377,7 @@ class Detection:
                 self._refuse(connection, job, refusal)
             else:
                 job_ledger.complete(connection, job, {"skipped": skipped, "detail": detail})
-            waits = store.has_traces(connection, photo) or store.refused_beside(connection, photo.media_id)
-            heir = self._photo_objects.heir(connection, photo) if waits else None
-            if heir is not None:
-                self._photo_objects.adopt(connection, photo, heir)
-            else:
-                derived = self._settings.derived_bucket
-                store.remove_faces_of_earlier_objects(connection, photo, work.generation, derived)
+            self._photo_objects.shows_no_photo(connection, photo)
 
     # ------------------------------------------------------------ write
 
