@@ -24,6 +24,12 @@ _CREATE_PHOTO = """
 INSERT INTO media (id, event_id) SELECT %(media_id)s, %(event_id)s
 WHERE NOT trombi_was_deleted(%(media_id)s, %(event_id)s, %(generation)s, %(uploaded_at)s) ON CONFLICT DO NOTHING
 """
+# In place of a generation, of what comes after a deletion and is no newer version of the photo.
+OLDER_THAN_ANY = 0
+_IS_OF_DELETED = """
+SELECT EXISTS (SELECT FROM deleted_photos WHERE media_id = %(id)s)
+    AND NOT EXISTS (SELECT FROM media WHERE id = %(id)s) AS is_of_deleted
+"""
 _WAS_DELETED = "SELECT trombi_was_deleted(%s, %s, %s, %s) AS was_deleted"
 _LOCK_PHOTO = """
 SELECT id AS media_id, event_id, bucket, object_name, object_generation AS generation, deleted_generation
@@ -79,6 +85,11 @@ def was_deleted(
 ) -> bool:
     """Whether the host app deleted the photo's row, or its event, after this generation was uploaded."""
     return bool(one_row(connection, _WAS_DELETED, (media_id, event_id, generation, uploaded_at))["was_deleted"])
+
+
+def is_of_deleted_photo(connection: Connection, media_id: UUID) -> bool:
+    """Whether the host app deleted the photo's row, and it was not made again."""
+    return bool(one_row(connection, _IS_OF_DELETED, {"id": media_id})["is_of_deleted"])
 
 
 def set_object(connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
