@@ -51,6 +51,10 @@ _HEIF_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 )
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+# Those of still pictures and of sequences of them, which no video has. Others, as "hevc", name what videos use as well.
+_PICTURE_BRANDS: Final = _AVIF_BRANDS | {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1"}
+# Major brands that every reader of the format takes.
+PICTURE_BRAND: Final = {Format.HEIF: b"mif1", Format.AVIF: b"avif"}
 
 # Sizes of the header that follows "BM" and its 12 bytes: every version of the format.
 _BMP_HEADER_SIZES: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
@@ -173,6 +177,11 @@ def looks_cut_short(kind: Format, data: bytes) -> bool:
     return short
 
 
+def has_known_major_brand(data: bytes) -> bool:
+    """Say whether the first brand of an ISO base media file is one of HEIC or AVIF."""
+    return data[8:12] in _HEIF_BRANDS | _AVIF_BRANDS
+
+
 def webp_canvas(data: bytes) -> tuple[int, int] | None:
     """Read width and height from a WebP header (RFC 9649); None when it is cut or of no known kind."""
     if len(data) < _WEBP_HEADER_BYTES:
@@ -189,13 +198,16 @@ def webp_canvas(data: bytes) -> tuple[int, int] | None:
 
 
 def _iso_media(data: bytes) -> Format:
-    """Tell HEIC and AVIF from MP4 by the brands in the `ftyp` box."""
+    """Tell HEIC and AVIF from MP4 by the brands in the `ftyp` box.
+
+    The major brand may be any (a camera maker's, for example): whoever knows a compatible one may read the file.
+    """
     major = data[8:12]
     end = min(int.from_bytes(data[:4], "big"), _MAX_FTYP_BYTES)
     compatible = {data[start : start + 4] for start in range(16, end, 4)}
-    if major in _AVIF_BRANDS or (major in _HEIF_BRANDS and compatible & _AVIF_BRANDS):
+    if ({major} | compatible) & _AVIF_BRANDS:
         return Format.AVIF
-    if major in _HEIF_BRANDS:
+    if major in _HEIF_BRANDS or compatible & _PICTURE_BRANDS:
         return Format.HEIF
     raise NotAnImage(_is("a video (MP4 or QuickTime)"))
 

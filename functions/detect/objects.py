@@ -120,8 +120,12 @@ def is_companion(object_name: str) -> bool:
     )
 
 
-def standing(photo: Photo, bucket: str, object_name: str, generation: int, current: Outcome | None) -> Standing:
+def standing(
+    photo: Photo, bucket: str, object_name: str, generation: int, current: Outcome | None, *, keeps_faces: bool
+) -> Standing:
     """Say what an uploaded object is; ``current`` is the outcome of the job of the photo's present object.
+
+    Where that shows no photo, ``keeps_faces`` says whether an earlier version did whose faces are still there.
 
     Generations of different names are not compared: Cloud Storage orders those of one name only.
     """
@@ -132,16 +136,16 @@ def standing(photo: Photo, bucket: str, object_name: str, generation: int, curre
         return Standing.COMPANION if is_companion(object_name) else Standing.PHOTO
     if is_companion(object_name):
         return Standing.COMPANION
-    return Standing.PHOTO if _is_free(photo, bucket, current) else Standing.BESIDE
+    return Standing.PHOTO if _is_free(photo, bucket, current, keeps_faces=keeps_faces) else Standing.BESIDE
 
 
-def _is_free(photo: Photo, bucket: str, current: Outcome | None) -> bool:
+def _is_free(photo: Photo, bucket: str, current: Outcome | None, *, keeps_faces: bool) -> bool:
     """Whether another object may become the photo. One that the host app announced and that is to come keeps out."""
     if photo.object_name is None or photo.bucket != bucket or is_companion(photo.object_name):
         return True
     if photo.generation is None:
         return photo.deleted_generation > 0
-    return not photo.is_there or (current is not None and current.shows_no_photo)
+    return not photo.is_there or (current is not None and current.shows_no_photo and not keeps_faces)
 
 
 def successor(photo: Photo, candidates: Sequence[Candidate]) -> Candidate | None:

@@ -14,6 +14,7 @@ from functions.detect.objects import (
     COMPANION,
     NOT_AN_IMAGE,
     Candidate,
+    Outcome,
     Photo,
     Standing,
     standing,
@@ -62,8 +63,13 @@ class PhotoObjects:
         self, connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int
     ) -> Standing:
         """What an object is to the photo."""
-        current = None if photo.generation is None else store.outcomes(connection, photo.media_id).get(photo.generation)
-        return standing(photo, bucket, object_name, generation, current)
+        current = self._outcome(connection, photo)
+        keeps_faces = current is not None and current.shows_no_photo and store.keeps_faces(connection, photo)
+        return standing(photo, bucket, object_name, generation, current, keeps_faces=keeps_faces)
+
+    def _outcome(self, connection: Connection, photo: Photo) -> Outcome | None:
+        """How the job of the photo's present object stands; None without one."""
+        return None if photo.generation is None else store.outcomes(connection, photo.media_id).get(photo.generation)
 
     def _take(self, connection: Connection, photo: Photo, uploaded: StorageNotification) -> Job:
         """Make the object the photo's; returns its job, which has ended when nothing is to be done."""
@@ -87,11 +93,29 @@ class PhotoObjects:
         if stands_in and uploaded.generation != photo.generation:
             store.end_open_jobs(connection, photo.media_id, [photo.generation], REPLACED)
             store.set_object(connection, photo, uploaded.bucket, uploaded.object_name, uploaded.generation)
-            derived = self._derived_bucket
-            store.remove_faces_of_earlier_objects(connection, photo, uploaded.generation, derived)
         if not job.has_ended:
             skipped = NOT_AN_IMAGE if stands_in else COMPANION
             job_ledger.complete(connection, job, {"skipped": skipped, "detail": "Its name says so; it was not read."})
+        if stands_in and uploaded.generation != photo.generation:
+            now = replace(
+                photo, bucket=uploaded.bucket, object_name=uploaded.object_name, generation=uploaded.generation
+            )
+            self.shows_no_photo(connection, now)
+
+    def shows_no_photo(self, connection: Connection, photo: Photo) -> None:
+        """The photo's object was looked at and is no picture, or none that can be read.
+
+        The faces of an earlier version of it stay, with all that people said of them, until there is a readable one
+        to compare with. Where there are none, or their object was deleted, another object becomes the photo.
+        """
+        if store.keeps_faces(connection, photo):
+            return
+        waits = store.has_traces(connection, photo) or store.refused_beside(connection, photo.media_id)
+        heir = self.heir(connection, photo) if waits else None
+        if heir is not None:
+            self.adopt(connection, photo, heir)
+        else:
+            store.remove_faces_of_deleted_objects(connection, photo, self._derived_bucket)
 
     def find_another(self, connection: Connection, photo: Photo, job: Job) -> bool:
         """Where the announced object never came but another did, let that be the photo; False when none waits."""
@@ -111,10 +135,20 @@ class PhotoObjects:
                 self.lose(connection, photo, bucket, object_name, generation)
             return
         store.end_open_jobs(connection, photo.media_id, [generation], DELETED)
-        # Where the host app announced another object in place of this one, the faces wait for it, if it is there.
-        was_the_photo = photo.generation is None and store.has_faces_of(connection, photo, generation)
-        if was_the_photo and not self.is_there(photo.bucket, photo.object_name):
+        if not store.has_faces_of(connection, photo, generation):
+            return
+        # The host app announced another object in place of this one: the faces wait for it, if it is there.
+        if photo.generation is None and not self.is_there(photo.bucket, photo.object_name):
             store.remove_photo_traces(connection, photo, self._derived_bucket)
+            return
+        current = self._outcome(connection, photo)
+        shows_none = current is not None and current.shows_no_photo
+        heir = self.heir(connection, photo) if shows_none else None
+        if heir is not None:
+            self.adopt(connection, photo, heir)
+        store.note_deleted_object_of_faces(connection, photo)
+        if shows_none and heir is None:
+            store.remove_faces_of_deleted_objects(connection, photo, self._derived_bucket)
 
     def lose(self, connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
         """The photo's own object is gone: another one that carries its media id becomes the photo, or all goes.
@@ -130,6 +164,7 @@ class PhotoObjects:
         heir = self.heir(connection, lost)
         if heir is not None:
             self.adopt(connection, lost, heir)
+            store.note_deleted_object_of_faces(connection, photo)
         else:
             store.remove_photo_traces(connection, photo, self._derived_bucket)
 

@@ -26,6 +26,7 @@ from functions.detect.objects import (
     Candidate,
     Photo,
     Standing,
+    is_companion,
     is_folder,
 )
 from functions.detect.pack_list import same_face_of
@@ -109,6 +110,10 @@ class _Matched:
     redetection: Redetection
 
 
+class _WouldMakePhotoAgain(Exception):
+    """An upload of a photo whose row was deleted before it: what it is decides whether there is a photo again."""
+
+
 class Detection:
     """The use case. One instance serves a process, on as many threads as it has requests."""
 
@@ -170,12 +175,22 @@ class Detection:
 
     # ------------------------------------------------------------ accept
 
-    @again_on_conflict
     def _accept_upload(self, notification: StorageNotification) -> Work | None:
         """The work that an upload asks for; None when there is none (refused, stale or done already)."""
+        try:
+            return self._accept(notification)
+        except _WouldMakePhotoAgain:
+            uploaded = (notification.bucket, notification.object_name, notification.generation)
+            if self._why_no_picture(*uploaded) is not None:
+                logger().info("an upload that is no picture, of a photo that was deleted: nothing to do")
+                return None
+            return self._accept(notification, is_picture=True)
+
+    @again_on_conflict
+    def _accept(self, notification: StorageNotification, *, is_picture: bool = False) -> Work | None:
         with self._database.transaction() as connection:
             try:
-                photo = self._place(connection, notification)
+                photo = self._place(connection, notification, is_picture=is_picture)
             except Permanent as refusal:
                 _record_unplaced(connection, notification, refusal)
                 return None
@@ -190,20 +205,31 @@ class Detection:
                 return None
             return _work_of_upload(job, photo, notification, is_beside=kind is Standing.BESIDE)
 
-    def _place(self, connection: Connection, notification: StorageNotification) -> Photo | None:
+    def _place(
+        self, connection: Connection, notification: StorageNotification, *, is_picture: bool = False
+    ) -> Photo | None:
         """The photo that an object belongs to; None when its row or event was deleted after this upload.
+
+        A photo whose row was deleted is made again by nothing but a newer picture.
 
         Raises:
             Permanent: another bucket, no ids, an unknown event, or another event's photo.
+            _WouldMakePhotoAgain: it is to be seen first whether the object ``is_picture``.
         """
         if notification.bucket != self._settings.photos_bucket:
             raise Permanent("unknown_object", "the object is not in the photos bucket")
         event_id, media_id = notification.photo_ids()
+        makes_none = is_companion(notification.object_name) or notification.event_type == "OBJECT_DELETE"
+        generation = store.OLDER_THAN_ANY if makes_none else notification.generation
         if not consent.event_exists(connection, event_id):
-            if store.was_deleted(connection, media_id, event_id, notification.generation, notification.uploaded_at):
+            if store.was_deleted(connection, media_id, event_id, generation, notification.uploaded_at):
                 return None
             raise Permanent("unknown_event", "no such event: create it before its photos are uploaded")
-        return store.make_photo(connection, media_id, event_id, notification.generation, notification.uploaded_at)
+        if not makes_none and not is_picture and store.is_of_deleted_photo(connection, media_id):
+            is_deleted = store.was_deleted(connection, media_id, event_id, generation, notification.uploaded_at)
+            if not is_deleted and consent.consents(connection, event_id):
+                raise _WouldMakePhotoAgain
+        return store.make_photo(connection, media_id, event_id, generation, notification.uploaded_at)
 
     def _start(self, connection: Connection, photo: Photo, job: Job) -> bool:
         """Start the job; False when it was refused, which is then its end."""
@@ -285,19 +311,7 @@ class Detection:
 
     def _look_beside(self, work: Work) -> None:
         """Tell a companion from a second picture by the bytes; neither touches the photo."""
-        skipped = None
-        try:
-            sniff(
-                self._objects.read(
-                    work.bucket, work.object_name, work.generation, max_bytes=self._settings.max_photo_bytes
-                )
-            )
-        except ObjectMissing:
-            skipped = DELETED
-        except NotAnImage:
-            skipped = COMPANION
-        except (UnsupportedPicture, Permanent):
-            pass  # a picture all the same, or too large to say
+        skipped = self._why_no_picture(work.bucket, work.object_name, work.generation)
         with self._database.transaction() as connection:
             photo = store.lock_photo(connection, work.media_id, work.event_id)
             job = job_ledger.lock(connection, work.job.id)
@@ -321,6 +335,18 @@ class Detection:
                         job_ledger.fail(connection, job, SECOND_PICTURE, SECOND_PICTURE_REASON, result)
                         return
             job_ledger.complete(connection, job, {"skipped": skipped})
+
+    def _why_no_picture(self, bucket: str, object_name: str, generation: int) -> str | None:
+        """Why an object is skipped, by its bytes: it is no picture, or not there any more; None for a picture."""
+        try:
+            sniff(self._objects.read(bucket, object_name, generation, max_bytes=self._settings.max_photo_bytes))
+        except ObjectMissing:
+            return DELETED
+        except NotAnImage:
+            return COMPANION
+        except (UnsupportedPicture, Permanent):
+            pass  # a picture all the same, or too large to say
+        return None
 
     def _look(self, work: Work, watch: Stopwatch) -> _Found | None:
         """Read, decode and detect; None when the job has ended here, with its reason."""
@@ -377,13 +403,7 @@ class Detection:
                 self._refuse(connection, job, refusal)
             else:
                 job_ledger.complete(connection, job, {"skipped": skipped, "detail": detail})
-            waits = store.has_traces(connection, photo) or store.refused_beside(connection, photo.media_id)
-            heir = self._photo_objects.heir(connection, photo) if waits else None
-            if heir is not None:
-                self._photo_objects.adopt(connection, photo, heir)
-            else:
-                derived = self._settings.derived_bucket
-                store.remove_faces_of_earlier_objects(connection, photo, work.generation, derived)
+            self._photo_objects.shows_no_photo(connection, photo)
 
     # ------------------------------------------------------------ write
 

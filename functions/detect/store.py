@@ -21,6 +21,12 @@ _CREATE_PHOTO = """
 INSERT INTO media (id, event_id) SELECT %(media_id)s, %(event_id)s
 WHERE NOT trombi_was_deleted(%(media_id)s, %(event_id)s, %(generation)s, %(uploaded_at)s) ON CONFLICT DO NOTHING
 """
+# In place of a generation, of what comes after a deletion and is no newer version of the photo.
+OLDER_THAN_ANY = 0
+_IS_OF_DELETED = """
+SELECT EXISTS (SELECT FROM deleted_photos WHERE media_id = %(id)s)
+    AND NOT EXISTS (SELECT FROM media WHERE id = %(id)s) AS is_of_deleted
+"""
 _WAS_DELETED = "SELECT trombi_was_deleted(%s, %s, %s, %s) AS was_deleted"
 _LOCK_PHOTO = """
 SELECT id AS media_id, event_id, bucket, object_name, object_generation AS generation, deleted_generation
@@ -76,6 +82,11 @@ def was_deleted(
 ) -> bool:
     """Whether the host app deleted the photo's row, or its event, after this generation was uploaded."""
     return bool(one_row(connection, _WAS_DELETED, (media_id, event_id, generation, uploaded_at))["was_deleted"])
+
+
+def is_of_deleted_photo(connection: Connection, media_id: UUID) -> bool:
+    """Whether the host app deleted the photo's row, and it was not made again."""
+    return bool(one_row(connection, _IS_OF_DELETED, {"id": media_id})["is_of_deleted"])
 
 
 def set_object(connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
@@ -181,13 +192,16 @@ _FORGET_PICTURE = """
 UPDATE media SET faces_crc32c = NULL, faces_picture_hash = NULL
 WHERE id = %s AND NOT EXISTS (SELECT FROM faces WHERE media_id = media.id)
 """
-# Not "less than": generations of different names are not compared.
-_OF_EARLIER_OBJECTS = "SELECT id FROM faces WHERE media_id = %s AND object_generation <> %s ORDER BY id"
+# In place of a generation in a face's row: the object that the face was found in was deleted.
+OBJECT_DELETED = -1
+_NOTE_DELETED_OBJECT = "UPDATE faces SET object_generation = %s WHERE media_id = %s"
+_FACE_IDS_OF = "SELECT id FROM faces WHERE media_id = %s AND object_generation = %s ORDER BY id"
 _HAS_TRACES = """
 SELECT EXISTS (SELECT FROM faces WHERE media_id = %(media_id)s)
     OR EXISTS (SELECT FROM media_tags WHERE media_id = %(media_id)s) AS has_traces
 """
 _HAS_FACES_OF = "SELECT EXISTS (SELECT FROM faces WHERE media_id = %s AND object_generation = %s) AS has_faces"
+_KEEPS_FACES = "SELECT EXISTS (SELECT FROM faces WHERE media_id = %s AND object_generation <> %s) AS keeps_faces"
 # Before faces go, as whoever else writes faces and persons does: else two would wait for each other.
 _LOCK_COUNTERS = "SELECT FROM event_counters WHERE event_id = %s FOR NO KEY UPDATE"
 _REFERENCED = "SELECT thumbnail_object FROM faces WHERE thumbnail_object = ANY(%s)"
@@ -250,11 +264,17 @@ def thumbnail_prefix(event_id: UUID, media_id: UUID) -> str:
     return f"events/{event_id}/{media_id}/"
 
 
-def remove_faces_of_earlier_objects(connection: Connection, photo: Photo, generation: int, derived_bucket: str) -> None:
-    """Delete the faces found in what the photo was before: what it is now shows nobody."""
+def note_deleted_object_of_faces(connection: Connection, photo: Photo) -> None:
+    """Note that the object that the photo's faces were found in is gone: they wait for what another one shows."""
     connection.execute(_LOCK_COUNTERS, (photo.event_id,))
-    earlier = connection.execute(_OF_EARLIER_OBJECTS, (photo.media_id, generation)).fetchall()
-    if remove_faces(connection, [row["id"] for row in earlier], derived_bucket):
+    connection.execute(_NOTE_DELETED_OBJECT, (OBJECT_DELETED, photo.media_id))
+
+
+def remove_faces_of_deleted_objects(connection: Connection, photo: Photo, derived_bucket: str) -> None:
+    """Delete the faces that waited for another object, which shows no photo."""
+    connection.execute(_LOCK_COUNTERS, (photo.event_id,))
+    waiting = connection.execute(_FACE_IDS_OF, (photo.media_id, OBJECT_DELETED)).fetchall()
+    if remove_faces(connection, [row["id"] for row in waiting], derived_bucket):
         count_change(connection, photo.event_id)
     connection.execute(_FORGET_PICTURE, (photo.media_id,))
 
@@ -301,6 +321,11 @@ def has_traces(connection: Connection, photo: Photo) -> bool:
 def has_faces_of(connection: Connection, photo: Photo, generation: int) -> bool:
     """Whether the photo's faces were found in this generation."""
     return bool(one_row(connection, _HAS_FACES_OF, (photo.media_id, generation))["has_faces"])
+
+
+def keeps_faces(connection: Connection, photo: Photo) -> bool:
+    """Whether there are faces that were found in what the photo is, or was until a newer object took its place."""
+    return bool(one_row(connection, _KEEPS_FACES, (photo.media_id, OBJECT_DELETED))["keeps_faces"])
 
 
 def remove_photo_traces(connection: Connection, photo: Photo, derived_bucket: str) -> bool:

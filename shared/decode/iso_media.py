@@ -8,6 +8,8 @@ damaged block the libraries would refuse the file.
 from collections.abc import Iterator
 from typing import Final
 
+from shared.sniff import PICTURE_BRAND, Format, has_known_major_brand
+
 _HEADER: Final = 8
 _LARGE_HEADER: Final = 16
 _SIZE_IN_64_BITS: Final = 1
@@ -37,14 +39,20 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
         start += size
 
 
-def without_metadata(data: bytes) -> bytes:
-    """Rename the file's EXIF and XMP items, so that no reader parses them; no other byte moves."""
-    places = list(_metadata_items(data))
-    if not places:
+def essence(data: bytes, kind: Format) -> bytes:
+    """Return the file as every reader takes it; nothing moves.
+
+    EXIF and XMP items are renamed, so that no reader looks into them. A major brand that is none of HEIC or AVIF is
+    replaced by one that is: readers go by it, and a file says by its compatible brands that it may be read so.
+    """
+    changes = dict.fromkeys(_metadata_items(data), _UNKNOWN)
+    if not has_known_major_brand(data):
+        changes[_HEADER] = PICTURE_BRAND[kind]
+    if not changes:
         return data
     changed = bytearray(data)
-    for place in places:
-        changed[place : place + 4] = _UNKNOWN
+    for place, name in changes.items():
+        changed[place : place + 4] = name
     return bytes(changed)
 
 
@@ -94,7 +102,7 @@ def _below(data: bytes, path: tuple[bytes, ...], start: int = 0, end: int | None
 
 
 def _first_size(data: bytes, box: tuple[int, int] | None) -> int:
-    """Return the size of a track's first sample: one size for all, or the first of a table."""
+    """The size of a track's first sample: one for all, or the first of a table."""
     start, end = box or (0, 0)
     numbers = data[start + 4 : min(start + 16, end)]  # one for all, how many, the first
     return int.from_bytes(numbers[:4], "big") or int.from_bytes(numbers[8:], "big")

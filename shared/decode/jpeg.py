@@ -71,6 +71,12 @@ def _checked_header(data: bytes, limits: DecodeLimits) -> JpegFile:
     if header.bits != _BITS:
         reason = f"The JPEG file has {header.bits} bits a colour, which is not read. Export it with {_BITS}."
         raise BadImage(BadImageCode.UNSUPPORTED_FORMAT, reason)
+    if header.height == 0:
+        reason = (
+            "The JPEG file does not say in its header how high the picture is, but in a DNL marker behind the pixels, "
+            "which is not read. Export it again as JPEG."
+        )
+        raise BadImage(BadImageCode.UNSUPPORTED_FORMAT, reason)
     check_size(header.width, header.height, limits)
     what = "a progressive JPEG" if header.keeps_coefficients else "a JPEG"
     check_memory(what, header.width, header.height, memory_of_jpeg(header, limits), limits)

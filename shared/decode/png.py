@@ -2,6 +2,9 @@
 
 A file is copied chunk by chunk before Pillow sees it: what a picture needs, and nothing else. So no text, no thumbnail
 and no wrong checksum of theirs can cost the picture or take memory; of an animation the default image is left.
+
+Two checksums guard the pixels: the CRC-32 of each chunk and the Adler-32 of what all of them unpack to. Where one of
+them is right, the pixels are as they were written, and the other one is corrected.
 """
 
 import struct
@@ -14,8 +17,12 @@ from shared.decode.ifd import exif_orientation
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CRITICAL: Final = frozenset({b"IHDR", b"PLTE", b"IDAT"})
-_END: Final = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
+_END: Final = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 _CHUNK_OVERHEAD: Final = 12
+_ZLIB_HEADER_BYTES, _ADLER_BYTES = 2, 4
+_PIECE_BYTES: Final = 2**16
+# Numbers that a pixel has, by colour type.
+_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # The largest profiles of printers have some megabytes, those of cameras and screens some kilobytes.
 _MOST_PROFILE_BYTES: Final = 8 * 2**20
 # Bytes that tRNS has to have, by colour type: a grey, a colour, the palette's alphas; other types have none.
@@ -75,6 +82,59 @@ def essence(data: bytes) -> Essence:
     # Behind data that is cut short an end would only hide that.
     whole = len(kept[-1]) >= _CHUNK_OVERHEAD and _is_complete(kept[-1])
     return Essence(b"".join([*kept, _END] if whole else kept), exif_orientation(exif), profile)
+
+
+def mended(data: bytes) -> bytes | None:
+    """The file with the checksums of its pixels corrected; None where neither of the two is right, or data is missing.
+
+    The header is there: `size` has read it. What the pixels unpack to is looked at piece by piece and not kept.
+    """
+    pixels = [(start, end) for kind, start, end in _chunks(data) if kind == b"IDAT"]
+    if not pixels or pixels[-1][1] > len(data):
+        return None
+    stream = b"".join(data[start + 8 : end - 4] for start, end in pixels)
+    unpacked = _unpacked(stream, _most_unpacked(data))
+    if unpacked is None:
+        return None
+    adler, end_of_pixels = unpacked
+    is_told = stream[end_of_pixels : end_of_pixels + _ADLER_BYTES] == adler
+    if not is_told and not all(_is_intact(data, start, end) for start, end in pixels):
+        return None
+    corrected = _chunk(b"IDAT", stream[:end_of_pixels] + adler)
+    return b"".join((data[: pixels[0][0]], corrected, data[pixels[-1][1] :]))
+
+
+def _unpacked(stream: bytes, most: int) -> tuple[bytes, int] | None:
+    """The Adler-32 of what a zlib stream unpacks to, and where its data ends.
+
+    None where it does not end, is damaged, or has more than `most` bytes.
+    """
+    unpacker, adler, length = zlib.decompressobj(-zlib.MAX_WBITS), 1, 0
+    try:
+        for at in range(_ZLIB_HEADER_BYTES, len(stream), _PIECE_BYTES):
+            left = piece = stream[at : at + _PIECE_BYTES]
+            while left and not unpacker.eof:
+                content = unpacker.decompress(left, _PIECE_BYTES)
+                left, adler, length = unpacker.unconsumed_tail, zlib.adler32(content, adler), length + len(content)
+                if length > most:
+                    return None
+            if unpacker.eof:
+                return struct.pack(">I", adler), at + len(piece) - len(unpacker.unused_data)
+    except zlib.error:
+        pass
+    return None
+
+
+def _most_unpacked(data: bytes) -> int:
+    """Bytes that the pixels unpack to at most: an interlaced picture has up to two rows more for each of its rows."""
+    width, height = size(data) or (0, 0)
+    depth, colour_type = data[24:26]
+    row = 1 + (width * depth * _CHANNELS.get(colour_type, 0) + 7) // 8
+    return height * (row + 4) + row
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

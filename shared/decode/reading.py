@@ -120,7 +120,7 @@ def memory_needed(data: bytes, limits: DecodeLimits | None = None) -> int:
             return 0 if header is None else memory_of_jpeg(header, limits)
         size = _SIZES[kind](data) if kind in _SIZES else None
         if kind not in _SIZES:
-            with _open(kind, iso_media.without_metadata(data) if kind in _ISO_MEDIA else data) as image:
+            with _open(kind, iso_media.essence(data, kind) if kind in _ISO_MEDIA else data) as image:
                 size = image.size
         return 0 if size is None else _memory(kind, data, size, limits)
     except Exception:  # noqa: BLE001 - whatever is wrong with the file, decode says it in plain words
@@ -135,6 +135,18 @@ def _decode_whole(kind: Format, data: bytes, limits: DecodeLimits) -> DecodedPho
             message = "no header"
             raise SyntaxError(message)
         _check(kind, data, size, limits)
+    try:
+        return _decode_essence(kind, data, limits)
+    except (OSError, SyntaxError):
+        mended = png.mended(data) if kind is Format.PNG else None
+        if mended is not None:
+            # If it cannot be read even so, the first error says why.
+            with contextlib.suppress(OSError, SyntaxError):
+                return _decode_essence(kind, mended, limits)
+        raise
+
+
+def _decode_essence(kind: Format, data: bytes, limits: DecodeLimits) -> DecodedPhoto:
     essence = _ESSENCES.get(kind, Essence)(data)
     with _open(kind, essence.file) as image:
         _check(kind, data, image.size, limits)
@@ -226,8 +238,8 @@ _ISO_MEDIA: Final = frozenset({Format.HEIF, Format.AVIF})
 _ESSENCES: Final[dict[Format, Callable[[bytes], Essence]]] = {
     Format.PNG: png.essence,
     Format.WEBP: webp.essence,
-    Format.HEIF: lambda data: Essence(iso_media.without_metadata(data)),
-    Format.AVIF: lambda data: Essence(iso_media.without_metadata(data)),
+    Format.HEIF: lambda data: Essence(iso_media.essence(data, Format.HEIF)),
+    Format.AVIF: lambda data: Essence(iso_media.essence(data, Format.AVIF)),
 }
 # Headers that are read here: libwebp allocates two canvases as soon as a file is opened.
 _SIZES: Final[dict[Format, Callable[[bytes], tuple[int, int] | None]]] = {

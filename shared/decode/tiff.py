@@ -27,7 +27,7 @@ _REDUCED, _MASK = 1, 4
 _OLD_REDUCED: Final = 2
 # Transparency masks, and the depth maps and masks of DNG 1.5 and 1.6.
 _NO_PICTURES: Final = frozenset({4, 51177, 52527})
-_FLOATING_POINT: Final = 3
+_SIGNED, _FLOATING_POINT = 2, 3
 _MOST_BITS: Final = 16
 _BYTE_BITS: Final = 8
 _UNCOMPRESSED, _SEPARATE = 1, 2
@@ -107,6 +107,8 @@ def why_not_read(page: Page) -> str | None:
         return "the pixels of a BigTIFF whose numbers are big-endian"
     if _FLOATING_POINT in page.directory.numbers(SAMPLE_FORMAT):
         return "floating-point colours"
+    if _SIGNED in page.directory.numbers(SAMPLE_FORMAT):
+        return "pixels that are signed numbers"
     if max(page.directory.numbers(BITS), default=1) > _MOST_BITS:
         return f"colours of more than {_MOST_BITS} bits"
     return None

@@ -60,8 +60,10 @@ class Beside:
 
 @dataclass
 class Photo:
-    """A photo; ``generation`` is None without an object, ``picture`` is None where that is no picture.
+    """A photo; ``generation`` is None without an object.
 
+    ``picture`` is the last one that could be read, None where nobody is known of any; ``is_read`` says whether it is
+    what the object shows.
     ``beside`` is another object in its folder.
     """
 
@@ -70,6 +72,7 @@ class Photo:
     object_name: str
     generation: int | None = None
     picture: Picture | None = None
+    is_read: bool = True
     has_row: bool = False
     purged: list[tuple[Picture, Box]] = field(default_factory=list)
     beside: Beside | None = None
@@ -171,7 +174,7 @@ class Expected:
             for guest, box in picture.faces()
             if not any(picture.looks_like(where) and _same_place(box, place) for where, place in photo.purged)
         ]
-        photo.picture, photo.new_faces = picture, []
+        photo.picture, photo.is_read, photo.new_faces = picture, True, []
         for guest, box in found:
             known = next((f for f in old if _same_place(f.box, box) and (same_bytes or f.guest == guest)), None)
             if known is None:
@@ -182,8 +185,12 @@ class Expected:
         self.forget(old)
 
     def shows_no_picture(self, photo: Photo) -> None:
-        """The photo's object is no picture any more: nobody is in it, unless a picture lies beside it."""
-        if not self.other_is_shown(photo):
+        """The photo's object is no picture, or none that can be read: whoever was in it before is still there.
+
+        Without anybody, a picture that lies beside it is the photo.
+        """
+        photo.is_read = False
+        if not self.faces_of(photo) and not self.other_is_shown(photo):
             self._shows_nobody(photo)
 
     def object_is_gone(self, photo: Photo) -> None:

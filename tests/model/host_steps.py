@@ -31,7 +31,15 @@ class Upload(Step):
 
 
 How = Literal[
-    "same bytes", "another guest", "mirrored", "cropped", "compressed again", "places exchanged", "nobody", "no picture"
+    "same bytes",
+    "another guest",
+    "mirrored",
+    "cropped",
+    "compressed again",
+    "places exchanged",
+    "nobody",
+    "no picture",
+    "cut",
 ]
 
 
@@ -48,7 +56,7 @@ class Replace(Step):
         before = photo.picture or Picture.of(photo.number, 0)
         after = self._picture(play, before)
         if after is None:
-            play.upload(photo, b"%PDF-1.7\n% no picture")
+            play.upload(photo, b"%PDF-1.7\n% no picture" if self.how == "no picture" else before.file()[:-60])
             play.expected.shows_no_picture(photo)
         else:
             play.upload(photo, after.file())
@@ -67,6 +75,7 @@ class Replace(Step):
             "places exchanged": lambda: play.new_picture(*reversed(guests)),
             "nobody": play.new_picture,
             "no picture": lambda: None,
+            "cut": lambda: None,
         }
         return made[self.how]()
 
@@ -102,7 +111,7 @@ class Companion(Step):
             name, content = "photo.jpg" if own_name == "another.jpg" else "another.jpg", picture.file()
         generation = play.system.put(f"{folder}/{name}", content)
         photo.beside = Beside(f"{folder}/{name}", generation, picture)
-        if photo.picture is None:
+        if photo.picture is None or not (photo.is_read or play.expected.faces_of(photo)):
             play.expected.other_is_shown(photo)
         return f"beside photo {photo.number}"
 
@@ -177,6 +186,8 @@ class LookAgain(Step):
         """See `Step`."""
         photo = play.photo(self.photo, lambda photo: photo.has_row)
         play.system.look_again(play.event_id, photo.media_id)
+        if not photo.is_read and photo.generation is not None:
+            play.expected.shows_no_picture(photo)
         return f"photo {photo.number}"
 
 

@@ -25,6 +25,16 @@ KNOWN: Mapping[str, list[Step]] = {
     "two guests whose picture is mirrored are not each other": [Link(0, 0), Replace(8, "mirrored")],
     "a guest is found where another one was purged": [Link(0, 0), PurgeUser(0), Replace(0, "another guest")],
     "a purged guest is not found in the same picture": [PurgePerson(0), Replace(0, "compressed again")],
+    # Whatever came under a photo's name erased who was in it before.
+    "a guest is tagged though a newer version of the photo is cut": [Link(0, 0), Replace(0, "cut")],
+    "nor do good bytes after it bring anybody new": [Link(0, 0), Replace(0, "cut"), Replace(0, "same bytes")],
+    "a second picture does not take the place of a cut photo": [
+        Link(0, 0),
+        Companion(0, "second picture"),
+        Replace(0, "cut"),
+        DeleteObject(0),
+    ],
+    "a deletion after a cut version erases": [Link(0, 0), Replace(0, "cut"), DeleteObject(0)],
     # A union that was made by moving faces was none to clustering.
     "two moved faces do not push out the person's own": [Move(9, 2, 0), Upload((1,))],
     "a person whose faces were all moved and moved back is whole": [Move(9, 3, 0), Upload((1,)), Undo(0)],

@@ -169,6 +169,47 @@ def test_a_face_that_is_deleted_by_sql_leaves_no_thumbnail(scene: Scene, two_peo
     assert scene.buckets.thumbnails() == {kept["thumbnail_object"]}
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("photo.MOV", b"\0\0\0\x14ftypqt  \0\0\0\0qt  "),
+        ("photo.jpg.xmp", b"<x:xmpmeta/>"),
+        ("photo.AAE", b"<plist/>"),
+        ("recording", b"\0\0\0\x14ftypqt  \0\0\0\0qt  "),
+    ],
+)
+@pytest.mark.parametrize("row", ["seen", "announced"])
+def test_what_is_no_picture_does_not_make_a_deleted_photo_again(
+    scene: Scene, portrait: bytes, name: str, data: bytes, row: str
+) -> None:
+    photo = scene.upload(portrait)
+    if row == "seen":
+        scene.detection.uploaded(photo)
+    else:
+        scene.announce(photo)
+    _delete_row(scene, photo)
+    late = scene.upload(data, name=f"{photo.object_name.rpartition('/')[0]}/{name}")
+    for message in (late, late, deleted(late), late):
+        scene.detection.uploaded(message)
+    scene.detection.uploaded(scene.remove(late))
+    scene.detection.uploaded(late)
+    _tick(scene)
+    assert _left(scene) == _NOTHING
+
+
+def test_a_second_picture_heard_of_after_the_row_was_deleted_does_not_make_the_photo_again(
+    scene: Scene, two_people: bytes, portrait: bytes
+) -> None:
+    photo = scene.upload(two_people)
+    scene.detection.uploaded(photo)
+    second = scene.upload(portrait, name=photo.object_name + ".copy.jpg")
+    _delete_row(scene, photo)
+    for message in (second, deleted(second), second):
+        scene.detection.uploaded(message)
+    _tick(scene)
+    assert _left(scene) == _NOTHING
+
+
 def test_deleted_photos_of_another_media_id_are_not_confused(scene: Scene, portrait: bytes) -> None:
     first, second = scene.upload(portrait), scene.upload(portrait, uuid4())
     scene.detection.uploaded(first)

@@ -272,17 +272,6 @@ def test_a_photo_replaced_by_a_landscape_loses_faces_tags_and_thumbnails(
     assert scene.job_of(newer)["result"]["gone"] == 2
 
 
-@pytest.mark.parametrize("bad", [b"", b"a text\n"], ids=["an empty file", "a text"])
-def test_a_photo_replaced_by_something_unreadable_loses_its_faces_too(
-    scene: Scene, two_people: bytes, bad: bytes
-) -> None:
-    older = scene.upload(two_people)
-    scene.detection.uploaded(older)
-    scene.detection.uploaded(scene.upload(bad, media_of(older)))
-    assert scene.faces() == []
-    assert scene.buckets.thumbnails() == set()
-
-
 @pytest.mark.parametrize("first", ["upload", "request"])
 def test_a_photo_that_the_sweep_asked_for_while_its_upload_was_on_its_way_has_one_job(
     scene: Scene, portrait: bytes, first: str

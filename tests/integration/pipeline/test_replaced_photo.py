@@ -176,6 +176,126 @@ def test_a_manual_tag_stays_with_a_photo_that_was_replaced_and_points_at_no_stra
     assert tags(scene) == [{"face_id": None, "bbox": None, "source": "manual"}]
 
 
+# ------------------------------------------------------------ what cannot be read
+
+
+def test_what_cannot_be_read_under_a_photo_s_name_erases_nobody_and_good_bytes_find_them_again(
+    scene: Scene, sample_photos: Photos
+) -> None:
+    good = sample_photos[SOMEBODY]
+    uploaded, before = looked_at(scene, good)
+    kept = (scene.faces(), tags(scene), scene.buckets.thumbnails())
+    for bad, outcome in (
+        (good[: len(good) // 2], ("failed", "truncated")),
+        (good[:2] + b"\x5a" * 500, ("failed", "truncated")),
+        (b"", ("failed", "empty")),
+        (b"a text\n", ("completed", None)),
+    ):
+        broken = scene.upload(bad, media_of(uploaded))
+        for _ in range(2):
+            scene.detection.uploaded(broken)
+        scene.detection.requested(scene.ask(media_of(broken)))
+        scene.settle()
+        job = scene.job_of(broken)
+        assert (job["status"], job["error_code"]) == outcome
+        assert (scene.faces(), tags(scene), scene.buckets.thumbnails()) == kept
+    replace(scene, uploaded, good)
+    assert_is_still(scene, before)
+
+
+@pytest.mark.parametrize("newer", ["an edit", "a stranger"])
+def test_after_what_cannot_be_read_other_bytes_are_compared_with_the_last_readable_ones(
+    scene: Scene, sample_photos: Photos, newer: str
+) -> None:
+    uploaded, before = looked_at(scene, sample_photos[SOMEBODY])
+    scene.detection.uploaded(scene.upload(sample_photos[SOMEBODY][:5000], media_of(uploaded)))
+    if newer == "an edit":
+        replace(scene, uploaded, jpeg(picture(sample_photos[SOMEBODY]), 60))
+        assert_is_still(scene, before)
+    else:
+        replace(scene, uploaded, sample_photos[STRANGER])
+        assert_inherited_nothing(scene, before)
+
+
+def test_the_same_bytes_that_are_refused_by_lower_limits_lose_nobody(scene: Scene, sample_photos: Photos) -> None:
+    uploaded, before = looked_at(scene, sample_photos[SOMEBODY])
+    for setting, limit, code in (
+        ("max_photo_pixels", 10_000, "too_many_pixels"),
+        ("max_photo_bytes", 1000, "too_large"),
+    ):
+        limits: dict[str, Any] = {setting: limit}
+        scene.restart(**limits)
+        again = scene.upload(sample_photos[SOMEBODY], media_of(uploaded))
+        scene.detection.uploaded(again)
+        assert scene.job_of(again)["error_code"] == code
+        assert_is_still(scene, before)
+        scene.detection.requested(scene.ask(media_of(uploaded)))
+        assert_is_still(scene, before)
+
+
+@pytest.mark.parametrize("order", ["second picture first", "cut version first"])
+def test_a_second_picture_does_not_take_the_place_of_a_photo_whose_newest_version_is_cut(
+    scene: Scene, sample_photos: Photos, order: str
+) -> None:
+    uploaded, before = looked_at(scene, sample_photos[SOMEBODY])
+    second = scene.upload(sample_photos[STRANGER], name=f"{uploaded.object_name}.copy.jpg")
+    cut = scene.upload(sample_photos[SOMEBODY][:5000], media_of(uploaded))
+    for message in (second, cut) if order == "second picture first" else (cut, second):
+        scene.detection.uploaded(message)
+    assert scene.job_of(second)["error_code"] == "second_picture"
+    assert scene.publisher.requests() == []
+    replace(scene, uploaded, sample_photos[SOMEBODY])
+    assert_is_still(scene, before)
+
+
+def test_deleting_a_cut_version_erases_the_faces_of_the_one_before(scene: Scene, sample_photos: Photos) -> None:
+    uploaded, _ = looked_at(scene, sample_photos[SOMEBODY])
+    cut = scene.upload(sample_photos[SOMEBODY][:5000], media_of(uploaded))
+    scene.detection.uploaded(cut)
+    scene.detection.uploaded(scene.remove(cut))
+    scene.settle()
+    assert (scene.faces(), tags(scene), scene.buckets.thumbnails()) == ([], [], set())
+
+
+def test_a_deleted_photo_is_erased_though_a_picture_that_cannot_be_read_takes_its_place(
+    scene: Scene, sample_photos: Photos
+) -> None:
+    uploaded, _ = looked_at(scene, sample_photos[SOMEBODY])
+    scene.detection.uploaded(scene.upload(sample_photos[STRANGER][:5000], name=f"{uploaded.object_name}.copy.jpg"))
+    scene.detection.uploaded(scene.remove(uploaded))
+    for request in scene.publisher.requests():
+        scene.detection.requested(request)
+    scene.settle()
+    assert scene.job()["error_code"] == "truncated"
+    assert (scene.faces(), tags(scene), scene.buckets.thumbnails()) == ([], [], set())
+
+
+@pytest.mark.parametrize("deleted_first", [True, False])
+def test_a_deleted_photo_is_erased_though_its_announced_replacement_cannot_be_read(
+    scene: Scene, sample_photos: Photos, *, deleted_first: bool
+) -> None:
+    uploaded, _ = looked_at(scene, sample_photos[SOMEBODY])
+    name = f"{uploaded.object_name}.edited.jpg"
+    scene.connection.execute("UPDATE media SET object_name = %s", (name,))
+    cut = scene.upload(sample_photos[SOMEBODY][:5000], name=name)
+    gone = scene.remove(uploaded)
+    for message in (gone, cut) if deleted_first else (cut, gone):
+        scene.detection.uploaded(message)
+    scene.settle()
+    assert (scene.faces(), tags(scene), scene.buckets.thumbnails()) == ([], [], set())
+
+
+def test_who_is_purged_after_a_cut_version_does_not_come_back_with_the_good_bytes(
+    scene: Scene, sample_photos: Photos
+) -> None:
+    uploaded, _ = looked_at(scene, sample_photos[SOMEBODY])
+    scene.detection.uploaded(scene.upload(sample_photos[SOMEBODY][:5000], media_of(uploaded)))
+    purge(scene)
+    assert (scene.faces(), tags(scene), scene.buckets.thumbnails()) == ([], [], set())
+    replace(scene, uploaded, sample_photos[SOMEBODY])
+    assert scene.faces() == []
+
+
 # ------------------------------------------------------------ what there is to compare
 
 

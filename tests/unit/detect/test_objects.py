@@ -72,11 +72,20 @@ def test_a_folder_is_what_ends_like_one() -> None:
 def test_what_an_upload_is_to_the_photo(
     photo: Photo, name: str, generation: int, current: Outcome | None, expected: Standing
 ) -> None:
-    assert standing(photo, "photos", _FOLDER + name, generation, current) is expected
+    assert standing(photo, "photos", _FOLDER + name, generation, current, keeps_faces=False) is expected
+
+
+@pytest.mark.parametrize("current", [_NO_PICTURE, _CORRUPT])
+def test_a_photo_whose_newest_version_is_unreadable_is_no_other_picture_s_place_while_it_has_faces(
+    current: Outcome,
+) -> None:
+    assert standing(_photo(), "photos", _FOLDER + "b.jpg", 9, current, keeps_faces=True) is Standing.BESIDE
+    assert standing(_photo(), "photos", _FOLDER + "a.jpg", 9, current, keeps_faces=True) is Standing.PHOTO
 
 
 def test_a_row_that_names_an_object_of_another_bucket_keeps_nobody_out() -> None:
-    assert standing(_photo("a.jpg", None), "new-photos", _FOLDER + "a.jpg", 1, None) is Standing.PHOTO
+    photo = _photo("a.jpg", None)
+    assert standing(photo, "new-photos", _FOLDER + "a.jpg", 1, None, keeps_faces=False) is Standing.PHOTO
 
 
 def _waiting(name: str, generation: int, size: int = 1, outcome: Outcome | None = _REFUSED) -> Candidate:

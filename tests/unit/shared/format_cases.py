@@ -123,7 +123,33 @@ def _png_with(kind: bytes, content: bytes, plain: bytes | None = None, *, last: 
 
 
 def _flipped(data: bytes, place: int) -> bytes:
+    place %= len(data)
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def _zlib_stream(data: bytes | None = None) -> bytes:
+    """What the one chunk of pixels holds."""
+    plain = data or _png()
+    start = plain.index(b"IDAT")
+    return plain[start + 4 : start + 4 + int.from_bytes(plain[start - 4 : start], "big")]
+
+
+def _png_of(stream: bytes, *, chunk: int = 10**6, plain: bytes | None = None) -> bytes:
+    """The card with other compressed pixels, in chunks of so many bytes whose own checksums are right."""
+    data = plain or _png()
+    before, behind = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
+    pieces = [png_chunk(b"IDAT", stream[at : at + chunk]) for at in range(0, len(stream), chunk)]
+    return data[:before] + b"".join(pieces) + data[behind:]
+
+
+def _turned_with_wrong_adler() -> bytes:
+    plain = _with_exif("PNG")
+    return _png_of(_flipped(_zlib_stream(plain), -1), plain=plain)
+
+
+def _damaged_stream() -> bytes:
+    middle = len(_zlib_stream()) // 2
+    return _zlib_stream()[:middle] + bytes(8) + _zlib_stream()[middle + 8 :]
 
 
 def _video() -> bytes:
@@ -140,6 +166,13 @@ def _many_scans(size: tuple[int, int], scans: int) -> bytes:
 def _twelve_bits() -> bytes:
     frame = _jpeg().index(b"\xff\xc0")
     return _jpeg()[: frame + 1] + b"\xc1" + _jpeg()[frame + 2 : frame + 4] + b"\x0c" + _jpeg()[frame + 5 :]
+
+
+def _height_behind() -> bytes:
+    height = _jpeg().index(b"\xff\xc0") + 5
+    first_scan_ends = len(_jpeg()) - 2
+    told = jpeg_segment(0xDC, _jpeg()[height : height + 2])
+    return _jpeg()[:height] + b"\0\0" + _jpeg()[height + 2 : first_scan_ends] + told + b"\xff\xd9"
 
 
 def _short_segments() -> bytes:
@@ -195,6 +228,11 @@ def _exif_with_software() -> bytes:
     block = Image.Exif()
     block[0x0131] = _SOFTWARE.decode()
     return block.tobytes()
+
+
+def _with_major_brand(data: bytes, brand: bytes) -> bytes:
+    assert data[4:8] == b"ftyp"
+    return data[:8] + brand + data[12:]
 
 
 def _heic_with_exif_alone() -> bytes:
@@ -282,6 +320,7 @@ def _jpeg_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("more than 100 scans", _damaged("more than 100 scans"), lambda: _many_scans((96, 64), 120)),
         ("many scans of many pixels", _damaged("takes too long"), lambda: _many_scans((6000, 6000), 70)),
         ("more than 8 bits a colour", _unread("12 bits a colour"), _twelve_bits),
+        ("its height told behind the pixels (DNL)", _unread("how high the picture is"), _height_behind),
     ]
 
 
@@ -326,7 +365,18 @@ def _png_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("animated: the still picture", READ, _apng),
         ("animated, the still picture not among its frames: the still picture", READ, _apng_with_another_still),
         ("animated, its frames damaged: the still picture", READ, _broken_apng),
-        ("wrong checksum of pixels", _damaged(), lambda: _flipped(_png(), len(_png()) - 13)),
+        ("a wrong Adler-32 of all pixels", READ, lambda: _png_of(_flipped(_zlib_stream(), -1))),
+        ("the same, in many chunks", READ, lambda: _png_of(_flipped(_zlib_stream(), -1), chunk=50)),
+        ("the same, turned by EXIF", READ, _turned_with_wrong_adler),
+        ("a wrong checksum of a chunk of pixels", READ, lambda: _flipped(_png(), len(_png()) - 13)),
+        ("wrong pixels, so that both checksums are wrong", _damaged(), lambda: _flipped(_png(), len(_png()) - 17)),
+        ("pixels that end early", _cut(), lambda: _png_of(zlib.compress(zlib.decompress(_zlib_stream())[:-600]))),
+        (
+            "pixels that end early, and a wrong Adler-32",
+            _damaged(),
+            lambda: _png_of(_flipped(zlib.compress(zlib.decompress(_zlib_stream())[:-600]), -1)),
+        ),
+        ("pixels whose compressed data is damaged", _damaged(), lambda: _png_of(_damaged_stream())),
         ("wrong checksum of the header", _damaged(), lambda: _flipped(_png(), 32)),
         ("cut in the pixels", _cut(), lambda: _png()[: len(_png()) - 60]),
     ]
@@ -362,6 +412,11 @@ def _iso_cases(name: str) -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("damaged EXIF", READ, lambda: _with_damaged_exif(made(exif=_exif_with_software()))),
         ("a motion photo's video behind it", READ, lambda: made() + box(b"mpvd", _video())),
         ("several pictures: the main one", READ, lambda: made(save_all=True, append_images=_OTHERS)),
+        (
+            "its first brand that of a camera or a program: by its compatible brands",
+            READ,
+            lambda: _with_major_brand(made(), b"XYZ1"),
+        ),
         ("cut in the pixels", _cut(), lambda: made()[:-100]),
     ]
 
@@ -402,6 +457,11 @@ def _tiff_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("a colour profile that is none", READ, lambda: tiff_file([page_of(card(), t34675=(7, b"none" * 40))])),
         ("damaged tags of programs", READ, lambda: tiff_file([page_of(card(), t700=(99, b"abcdefgh"))])),
         ("floating-point colours", _unread("floating-point colours"), _float_colours),
+        (
+            "signed numbers of 8 bits",
+            _unread("signed numbers"),
+            lambda: tiff_file([page_of(card(), t339=(SHORT, [2, 2, 2]))]),
+        ),
         (
             "16 bits, colours in separate planes, uncompressed",
             _unread("in separate planes"),
@@ -497,6 +557,11 @@ def _other_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("JPEG 2000", _unread("JPEG 2000 pictures are not read"), lambda: encode(card(), "JPEG2000")),
         ("Photoshop (PSD)", _unread("Photoshop pictures are not read"), lambda: b"8BPS\0\1" + bytes(99)),
         ("a Live Photo's video (MOV, MP4)", Skipped("a video"), lambda: mov),
+        (
+            "a video whose first brand is that of a camera",
+            Skipped("a video"),
+            lambda: box(b"ftyp", b"XAVC\0\0\0\0XAVCisommp42iso6hvc1hevc"),
+        ),
         ("XMP beside a photo", Skipped("a web page or an XML document"), lambda: xmp_orientation(1)),
         (
             "Apple's edits beside a photo (AAE)",

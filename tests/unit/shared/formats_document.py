@@ -24,7 +24,8 @@ the same code and the same limits.
 - **Orientation** is EXIF's alone, as in browsers; of HEIC and AVIF their own property, of TIFF its tag. XMP's
   `tiff:Orientation` is not looked at: boxes would lie elsewhere on a page that shows the photo itself.
 - **Metadata never costs the picture.** It is taken away before a decoder sees the file. Damage of pixels, or of what
-  says how to read them, is damage.
+  says how to read them, is damage. A wrong checksum alone is none: of the two that guard the pixels of a PNG, one has
+  to be right.
 - **Raw files** are read from the JPEG in full size that most cameras put in: at least two thirds as long as the
   sensor's picture, or 1,280 pixels where that is not known. Nobody is looked for on a thumbnail.
 """
