@@ -16,8 +16,8 @@ _SIDE = 512
 
 _HEAD = """# Formats
 
-The tables list the kinds of files that Trombi reads, refuses or skips. They are generated from the test cases
-(`make formats`; `tests/unit/shared/format_cases.py` and `test_formats.py`); each row is one test. Detect, which analyses
+The tables list the kinds of files that Trombi reads, refuses or skips. They are generated from the test cases (`make
+formats`; `tests/unit/shared/format_cases.py` and `test_formats.py`); each row is one test. Detect, which analyses
 photos, and admin, which shows them, use the same decoder and the same limits.
 
 - **File type.** The bytes of a file determine its type. Names and content types are ignored.
@@ -26,25 +26,25 @@ photos, and admin, which shows them, use the same decoder and the same limits.
   ignores it too, and would draw the boxes in the wrong places.
 - **Damaged metadata does not make a photo unreadable.** Metadata is removed before a decoder reads the file. A photo
   counts as damaged only if its pixels are damaged, or the data needed to decode them.
-- **Raw files.** Most cameras embed a full-size JPEG, and this JPEG is read. Its longer side must have at least two thirds
-  of the length of the sensor's picture, or 1,280 pixels if that length is unknown. Smaller previews are not searched for
-  faces.
+- **Raw files.** Most cameras embed a full-size JPEG, and this JPEG is read. Its longer side must have at least two
+  thirds of the length of the sensor's picture, or 1,280 pixels if that length is unknown. Smaller previews are not
+  searched for faces.
 """
 
 _SIZES = """
 ## Sizes
 
-A photo may have at most {pixels} megapixels (`MAX_PHOTO_PIXELS`), need at most {memory} MiB of memory while it is decoded
-(`MAX_PHOTO_MEMORY`), and be at most {files} MiB as a file (`MAX_PHOTO_BYTES`). The memory per pixel depends on the format.
-With the defaults, the largest photos have about:
+A photo may have at most {pixels} megapixels (`MAX_PHOTO_PIXELS`), need at most {memory} MiB of memory while it is
+decoded (`MAX_PHOTO_MEMORY`), and be at most {files} MiB as a file (`MAX_PHOTO_BYTES`). The memory per pixel depends on
+the format. With the defaults, the largest photos have about:
 
 | format | megapixels |
 |---|---|
 {rows}
 
 A baseline JPEG is reduced while it is decoded, so only the limit on pixels applies. A progressive JPEG needs the
-coefficients of the whole picture first. All photos that an instance decodes at the same time share this memory. If there
-is not enough, detect answers 429, and admin answers 503 with `Retry-After`.
+coefficients of the whole picture first. All photos that an instance decodes at the same time share this memory. If
+there is not enough, detect answers 429, and admin answers 503 with `Retry-After`.
 """
 
 
@@ -78,7 +78,7 @@ def _samples() -> dict[str, bytes]:
 
 
 def _largest(data: bytes, limits: DecodeLimits) -> int:
-    """Megapixels, rounded down: what a pixel takes beside the result, which has a largest size."""
+    """The most megapixels within the limits, rounded down. The result, whose size is bounded, is counted separately."""
     reduced = dataclasses.replace(limits, max_side=_SIDE // 4)
     whole = dataclasses.replace(limits, max_side=_SIDE)
     of_result = (memory_needed(data, whole) - memory_needed(data, reduced)) / (1 - 1 / 16)
