@@ -16,14 +16,14 @@ _SIDE = 512
 
 _HEAD = """# Formats
 
-The tables list the kinds of files that Trombi reads, refuses or skips. They are generated from the test cases (`make
-formats`; `tests/unit/shared/format_cases.py` and `test_formats.py`); each row is one test. Detect, which analyses
-photos, and admin, which shows them, use the same decoder and the same limits.
+The tables list the kinds of files that Trombi reads, refuses or skips. They are generated from the test cases
+(`make formats`; `tests/unit/shared/format_cases.py` and `test_formats.py`), and each row is one test. Detect, which
+analyses photos, and admin, which shows them, use the same decoder and the same limits.
 
 - **File type.** The bytes of a file determine its type. Names and content types are ignored.
 - **Orientation.** Only the EXIF orientation is applied, as in browsers. HEIC and AVIF have their own orientation
-  property, and TIFF its tag. The XMP property `tiff:Orientation` is ignored: a page that shows the original photo
-  ignores it too, and would draw the boxes in the wrong places.
+  property, and TIFF its tag. The XMP property `tiff:Orientation` is ignored. Browsers ignore it too; on a page that
+  shows the original photo, the boxes would otherwise be in the wrong places.
 - **Damaged metadata does not make a photo unreadable.** Metadata is removed before a decoder reads the file. A photo
   counts as damaged only if its pixels are damaged, or the data needed to decode them.
 - **Raw files.** Most cameras embed a full-size JPEG, and this JPEG is read. Its longer side must have at least two
