@@ -1,1 +1,1 @@
-"""What an operator runs: deploy, build images, smoke test, jobs. Each is a target of the Makefile."""
+"""Commands for operators: deploy, build images, smoke test, replay. Each has a target in the Makefile."""

@@ -11,15 +11,15 @@ locals {
   }
 
   face_calibration = var.face_calibration == null ? null : jsonencode(var.face_calibration)
-  # Of photos, for detect that reads them and for admin that shows them.
+  # Limits on photos, for detect, which analyses them, and admin, which shows them.
   photo_variables = {
     MAX_PHOTO_BYTES  = var.detect.max_photo_bytes
     MAX_PHOTO_MEMORY = var.detect.max_photo_memory
     MAX_PHOTO_PIXELS = var.detect.max_photo_pixels
   }
 
-  # Every variable that a function's settings read, but for the secrets; null leaves one out. What is part of the image
-  # (the model pack) is set there. A test compares with the settings' own classes.
+  # Every environment variable that a function's settings read, except secrets; null omits a variable. The image sets
+  # the variables of its own content (the model pack). A test compares this list with the settings classes.
   variables = {
     admin = merge(local.common_variables, local.photo_variables, {
       CORS_ORIGINS      = join(",", var.admin.cors_origins)
@@ -75,7 +75,7 @@ locals {
     for service, made in local.services : service => {
       for name, value in merge(local.variables[made.function], {
         DATABASE_POOL_SIZE = made.pool
-        # Read by functions-framework: as many requests at a time as the service lets through.
+        # Read by functions-framework: the number of requests served at a time, equal to the concurrency of the service.
         THREADS = made.concurrency
       }) : name => tostring(value) if value != null
     }
@@ -139,7 +139,7 @@ resource "google_cloud_run_v2_service" "this" {
           { cpu = each.value.cpu, memory = each.value.memory },
           each.value.gpu == null ? {} : { "nvidia.com/gpu" = "1" },
         )
-        # A GPU is billed for as long as the instance lives; everything else only while it answers.
+        # An instance with a GPU is billed for its whole lifetime, others only while they handle requests.
         cpu_idle          = each.value.gpu == null
         startup_cpu_boost = true
       }
@@ -169,7 +169,7 @@ resource "google_cloud_run_v2_service" "this" {
         container_port = 8080
       }
 
-      # Answered once the settings are read and the model is loaded.
+      # Succeeds once the settings are read and the model is loaded.
       startup_probe {
         period_seconds    = 2
         timeout_seconds   = 2
@@ -202,7 +202,7 @@ resource "google_cloud_run_v2_service_iam_member" "push" {
   member   = google_service_account.push.member
 }
 
-# Admin checks every caller itself (a bearer token), as the signed entry does (an HMAC).
+# Both public services authenticate callers themselves: admin by a bearer token, signed-callback by an HMAC.
 resource "google_cloud_run_v2_service_iam_member" "public" {
   for_each = toset([for name, made in local.services : name if made.is_public])
   name     = google_cloud_run_v2_service.this[each.key].name
@@ -211,8 +211,8 @@ resource "google_cloud_run_v2_service_iam_member" "public" {
   member   = "allUsers"
 }
 
-# Runs when it is made and whenever it changes, and is ready only when it has succeeded: so no function is ever newer
-# than its database.
+# Runs when it is created and whenever it changes, and is ready only after it has succeeded. So a function is never
+# newer than the database schema.
 resource "google_cloud_run_v2_job" "migrate" {
   name                = "${var.name}-migrate"
   location            = var.region
@@ -264,14 +264,14 @@ resource "google_cloud_run_v2_job" "migrate" {
     ignore_changes = [client, client_version]
     precondition {
       condition     = var.images != null
-      error_message = "The images are missing: make images PUSH=1 builds them and writes terraform/images.auto.tfvars.json; make deploy does all of it in order."
+      error_message = "The images are missing. make images PUSH=1 builds them and writes terraform/images.auto.tfvars.json; make deploy does all steps in order."
     }
   }
 
   depends_on = [google_secret_manager_secret_iam_member.readers, google_sql_user.this]
 }
 
-# What an operator runs inside the network: make replay and make smoke start them.
+# Jobs that operators run inside the network: make replay and make smoke start them.
 resource "google_cloud_run_v2_job" "operator" {
   for_each            = local.jobs
   name                = "${var.name}-${each.key}"

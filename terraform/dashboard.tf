@@ -1,5 +1,5 @@
 locals {
-  # Rows of three; each tile is a title, a unit and what to draw: filter, aligner, reducer, group.
+  # Tiles are shown in rows of three. Each has a title, a unit, and a query: filter, aligner, reducer, group.
   tiles = concat(
     [
       { title = "Photos waiting on the bus", unit = "1", filter = "${local.pubsub_metric}/subscription/num_undelivered_messages\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.labels.subscription_id"] },
@@ -8,11 +8,11 @@ locals {
       { title = "Jobs pending", unit = "1", filter = local.gauge_filter["pending_jobs"], aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", group = [] },
       { title = "Oldest job that is not done", unit = "s", filter = local.gauge_filter["oldest_pending_seconds"], aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", group = [] },
       { title = "Share of jobs that failed, last day", unit = "1", filter = local.gauge_filter["failed_share"], aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", group = [] },
-      { title = "Requests by answer", unit = "1", filter = "${local.run_metric}/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.labels.service_name", "metric.labels.response_code_class"] },
-      { title = "Detection, 95th percentile", unit = "ms", filter = "${local.run_metric}/request_latencies\" AND resource.labels.service_name = \"${var.name}-detect\"", aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", group = [] },
-      { title = "Starting, 95th percentile", unit = "ms", filter = "${local.run_metric}/container/startup_latencies\"", aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", group = ["resource.labels.service_name"] },
+      { title = "Requests by response code", unit = "1", filter = "${local.run_metric}/request_count\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.labels.service_name", "metric.labels.response_code_class"] },
+      { title = "Detection time, 95th percentile", unit = "ms", filter = "${local.run_metric}/request_latencies\" AND resource.labels.service_name = \"${var.name}-detect\"", aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", group = [] },
+      { title = "Start-up time, 95th percentile", unit = "ms", filter = "${local.run_metric}/container/startup_latencies\"", aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", group = ["resource.labels.service_name"] },
       { title = "Instances", unit = "1", filter = "${local.run_metric}/container/instance_count\"", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", group = ["resource.labels.service_name"] },
-      { title = "Billed instance seconds a second", unit = "1", filter = "${local.run_metric}/container/billable_instance_time\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.labels.service_name"] },
+      { title = "Billed instance seconds per second", unit = "1", filter = "${local.run_metric}/container/billable_instance_time\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", group = ["resource.labels.service_name"] },
       { title = "Memory in use, 95th percentile", unit = "1", filter = "${local.run_metric}/container/memory/utilizations\"", aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", group = ["resource.labels.service_name"] },
     ],
     local.uses_cloud_sql ? [

@@ -16,7 +16,8 @@ resource "google_compute_network" "this" {
   depends_on              = [google_project_service.apis]
 }
 
-# Every instance of a function takes addresses here, in blocks of 16, and two of them while it is being replaced.
+# Each instance of a function takes an address of this subnet, and two while it is replaced. Addresses are allocated
+# in blocks of 16.
 resource "google_compute_subnetwork" "functions" {
   count                    = local.uses_cloud_sql ? 1 : 0
   name                     = "${var.name}-functions"
@@ -40,7 +41,7 @@ resource "google_service_networking_connection" "database" {
   network                 = google_compute_network.this[0].id
   service                 = "servicenetworking.googleapis.com"
   reserved_peering_ranges = [google_compute_global_address.database[0].name]
-  # The service keeps hold of the peering for days after its last instance is gone.
+  # Google keeps the peering for some days after the last instance is deleted, so deleting it would fail.
   deletion_policy = "ABANDON"
 }
 
@@ -97,7 +98,7 @@ resource "google_sql_database_instance" "this" {
   }
 
   lifecycle {
-    # It grows by itself.
+    # The disk grows automatically.
     ignore_changes = [settings[0].disk_size]
   }
 
@@ -108,7 +109,7 @@ resource "google_sql_database" "this" {
   count    = local.uses_cloud_sql ? 1 : 0
   name     = "trombi"
   instance = google_sql_database_instance.this[0].name
-  # Going with its instance, which is protected, is enough: a database with connections cannot be dropped.
+  # The database is deleted with its instance, which is protected. A database with open connections cannot be dropped.
   deletion_policy = "ABANDON"
 }
 
@@ -118,6 +119,6 @@ resource "google_sql_user" "this" {
   instance            = google_sql_database_instance.this[0].name
   password_wo         = ephemeral.google_secret_manager_secret_version.database_password[0].secret_data
   password_wo_version = local.secret_versions["database-password"]
-  # A role that owns tables cannot be dropped; it goes with its instance.
+  # A role that owns tables cannot be dropped. It is deleted with its instance.
   deletion_policy = "ABANDON"
 }

@@ -1,4 +1,4 @@
-"""From an empty project to a running system: ``python -m terraform.deploy``. Every step may be repeated."""
+"""Deploy Trombi to a Google Cloud project: ``python -m terraform.deploy``. Every step can be repeated."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from terraform import images
-from terraform.deployment import ROOT, Deployment, command, finds, require, run, say
+from terraform.deployment import ROOT, Deployment, require, run, run_main, say, succeeds_quietly
 
-# What Terraform itself needs before it can enable the rest.
+# The APIs that Terraform needs before it can enable the others.
 _FIRST_APIS = ("cloudresourcemanager", "iam", "serviceusage", "storage")
-# What images need: the rest needs images.
+# The resources that are needed to push images. All other resources need the images.
 _FIRST_RESOURCES = ("google_project_service.apis", "google_artifact_registry_repository.images")
 
 
@@ -26,15 +26,17 @@ def plan(deployment: Deployment) -> None:
 
 
 def deploy(deployment: Deployment, pack: str, *, gpu: bool, approved: bool) -> None:
-    """State bucket, APIs and registry, images, then everything: the database and its migrations before the functions.
+    """Create the state bucket, the APIs, the registry and the images, then everything else.
+
+    Terraform runs the migrations before it deploys the functions.
 
     Raises:
-        OperatorError: a program is missing, or a step failed; repeating goes on from there.
+        OperatorError: a program is missing, or a step failed. Running it again continues from there.
     """
     require("terraform", "gcloud", "docker", "git")
     terraform = ("terraform", f"-chdir={deployment.folder}")
     approval = ("-auto-approve",) if approved else ()
-    say(f"1/5 the project {deployment.project}")
+    say(f"1/5 project {deployment.project}")
     run(
         "gcloud",
         "services",
@@ -46,25 +48,25 @@ def deploy(deployment: Deployment, pack: str, *, gpu: bool, approved: bool) -> N
     make_state_bucket(deployment)
     say("2/5 Terraform")
     initialise(deployment)
-    say("3/5 APIs and the registry")
-    run(*terraform, "apply", "-input=false", *approval, *(f"-target={one}" for one in _FIRST_RESOURCES))
-    # Pub/Sub's own account is granted rights below, and exists only once it has been asked for.
+    say("3/5 APIs and registry")
+    run(*terraform, "apply", "-input=false", *approval, *(f"-target={resource}" for resource in _FIRST_RESOURCES))
+    # Pub/Sub's own account gets roles below, and exists only after this request.
     run(
         *("gcloud", "beta", "services", "identity", "create"),
         *("--service=pubsub.googleapis.com", "--project", deployment.project),
     )
-    if images.pushed_revision(deployment) == images.described(pack, gpu=gpu) and "-changed" not in images.revision():
-        say("4/5 the images of this revision are pushed already")
+    if images.pushed_build(deployment) == images.build_id(pack, gpu=gpu) and "-changed" not in images.revision():
+        say("4/5 images: those of this revision are already pushed")
     else:
         say("4/5 images")
         images.build(deployment, pack, gpu=gpu)
-    say("5/5 everything; the migrations run before the functions that need them")
+    say("5/5 all other resources; the migrations run before the functions are deployed")
     run(*terraform, "apply", "-input=false", *approval)
-    say("deployed. make smoke uploads a photo and waits for its face")
+    say("Deployed. To test the system with a photo, run make smoke")
 
 
 def initialise(deployment: Deployment) -> None:
-    """Let Terraform find its state and providers."""
+    """Initialise Terraform: its providers, and its state in the bucket."""
     run(
         *("terraform", f"-chdir={deployment.folder}", "init", "-input=false", "-reconfigure"),
         f"-backend-config=bucket={deployment.state_bucket}",
@@ -73,9 +75,9 @@ def initialise(deployment: Deployment) -> None:
 
 
 def make_state_bucket(deployment: Deployment) -> None:
-    """Create the versioned bucket of Terraform's state, which Terraform needs before it can create anything."""
+    """Create the versioned bucket for Terraform's state, unless it exists."""
     bucket = f"gs://{deployment.state_bucket}"
-    if finds("gcloud", "storage", "buckets", "describe", bucket, "--project", deployment.project):
+    if succeeds_quietly("gcloud", "storage", "buckets", "describe", bucket, "--project", deployment.project):
         return
     run(
         *("gcloud", "storage", "buckets", "create", bucket, "--project", deployment.project),
@@ -85,19 +87,19 @@ def make_state_bucket(deployment: Deployment) -> None:
 
 
 def main(folder: Path = ROOT / "terraform") -> None:
-    """Parse the command line, plan or deploy."""
+    """Parse the command line, then plan or deploy."""
     parser = argparse.ArgumentParser(prog="python -m terraform.deploy", description=__doc__)
     parser.add_argument("--plan", action="store_true", help="only show what would change")
-    parser.add_argument("--yes", action="store_true", help="do not ask before changing things")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument("--pack", default="buffalo_l", choices=("buffalo_l", "auraface", "mini"), help="model pack")
-    parser.add_argument("--gpu", action="store_true", help="detect with CUDA (set the variable gpu too)")
-    given = parser.parse_args()
+    parser.add_argument("--gpu", action="store_true", help="use the CUDA image for detect (also set the variable gpu)")
+    arguments = parser.parse_args()
     deployment = Deployment.read(folder)
-    if given.plan:
+    if arguments.plan:
         plan(deployment)
     else:
-        deploy(deployment, given.pack, gpu=given.gpu, approved=given.yes)
+        deploy(deployment, arguments.pack, gpu=arguments.gpu, approved=arguments.yes)
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(main))
+    raise SystemExit(run_main(main))

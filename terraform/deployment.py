@@ -1,4 +1,4 @@
-"""The deployment that `terraform.tfvars.json` describes, and the programs that work on it."""
+"""The deployment that `terraform.tfvars.json` describes, and functions that run programs on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-_HOW_TO_GET = {
+_INSTALL_HINTS = {
     "docker": "install Docker with buildx (https://docs.docker.com/engine/install)",
     "gcloud": "install the Google Cloud CLI (https://cloud.google.com/sdk/docs/install) and run: gcloud auth login, "
     "gcloud auth application-default login",
@@ -23,25 +23,29 @@ _HOW_TO_GET = {
 
 
 class OperatorError(Exception):
-    """Something that the operator can mend; the message says how."""
+    """A problem that the operator can fix; the message says how."""
 
 
 def say(line: str) -> None:
-    """Tell the operator what happens now."""
+    """Print a line for the operator, without buffering."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def require(*programs: str) -> None:
-    """Raise OperatorError naming every program that is missing, and how to get it."""
+    """Check that all programs are installed.
+
+    Raises:
+        OperatorError: programs are missing; the message says how to install them.
+    """
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        raise OperatorError("; ".join(f"{program} is missing: {_HOW_TO_GET[program]}" for program in missing))
+        raise OperatorError("; ".join(f"{program} is missing: {_INSTALL_HINTS[program]}" for program in missing))
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where everything is. ``folder`` holds the Terraform files."""
+    """A deployment's project, region and name. ``folder`` contains the Terraform files."""
 
     project: str
     region: str
@@ -53,7 +57,7 @@ class Deployment:
         """Read `terraform.tfvars.json`.
 
         Raises:
-            OperatorError: the file is missing, no JSON, or without a project.
+            OperatorError: the file is missing, is not JSON, or contains no project_id.
         """
         file = folder / "terraform.tfvars.json"
         try:
@@ -65,7 +69,7 @@ class Deployment:
             message = f"{file} is not JSON: {error}"
             raise OperatorError(message) from None
         if not variables.get("project_id"):
-            message = f"{file} names no project_id"
+            message = f"{file} contains no project_id"
             raise OperatorError(message)
         return cls(
             project=variables["project_id"],
@@ -76,12 +80,12 @@ class Deployment:
 
     @property
     def registry(self) -> str:
-        """Where images are pushed to."""
+        """The registry that images are pushed to."""
         return f"{self.region}-docker.pkg.dev/{self.project}/{self.name}"
 
     @property
     def state_bucket(self) -> str:
-        """The bucket of Terraform's state."""
+        """The bucket that contains Terraform's state."""
         return f"{self.project}-{self.name}-terraform"
 
     def outputs(self) -> Mapping[str, Any]:
@@ -90,64 +94,64 @@ class Deployment:
         Raises:
             OperatorError: nothing is deployed.
         """
-        told = json.loads(answer("terraform", f"-chdir={self.folder}", "output", "-json"))
-        if not told:
-            raise OperatorError("nothing is deployed yet: make deploy")
-        return {name: output["value"] for name, output in told.items()}
+        outputs = json.loads(output_of("terraform", f"-chdir={self.folder}", "output", "-json"))
+        if not outputs:
+            raise OperatorError("nothing is deployed yet; run make deploy")
+        return {name: output["value"] for name, output in outputs.items()}
 
 
 def run(*command: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run a program whose output the operator sees.
+    """Run a program and show its output.
 
     Raises:
-        OperatorError: it failed.
+        OperatorError: the program failed.
     """
     if not succeeds(*command, environment=environment):
-        message = f"this failed, see above: {' '.join(command)}"
+        message = f"this command failed, see above: {' '.join(command)}"
         raise OperatorError(message)
 
 
 def succeeds(*command: str, environment: Mapping[str, str] | None = None) -> bool:
-    """Run a program whose output the operator sees; whether it succeeded."""
+    """Run a program, show its output, and return whether it succeeded."""
     return subprocess.run(command, env=environment, check=False).returncode == 0  # noqa: S603 - our own arguments
 
 
-def answer(*command: str) -> str:
+def output_of(*command: str) -> str:
     """Run a program and return its standard output, stripped.
 
     Raises:
-        OperatorError: it failed; with what it said.
+        OperatorError: the program failed; the message contains its standard error.
     """
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    if ran.returncode != 0:
-        message = f"this failed: {' '.join(command)}\n{ran.stderr.strip()}"
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    if completed.returncode != 0:
+        message = f"this command failed: {' '.join(command)}\n{completed.stderr.strip()}"
         raise OperatorError(message)
-    return ran.stdout.strip()
+    return completed.stdout.strip()
 
 
-def finds(*command: str) -> bool:
-    """Whether a quiet look finds something."""
+def succeeds_quietly(*command: str) -> bool:
+    """Run a program without showing its output, and return whether it succeeded."""
     return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own arguments
 
 
 def run_job(deployment: Deployment, job: str, arguments: Sequence[str]) -> None:
-    """Run a Cloud Run job with these arguments, wait for its end, and show what it said.
+    """Run a Cloud Run job with these arguments, wait for its end, and show its log.
 
     Raises:
         OperatorError: the job failed.
     """
-    where = ("--project", deployment.project)
+    project = ("--project", deployment.project)
     name = f"{deployment.name}-{job}"
     say(f"running the job {name}: {' '.join(arguments)}")
-    execute = ("gcloud", "run", "jobs", "execute", name, "--region", deployment.region, *where, "--wait")
+    execute = ("gcloud", "run", "jobs", "execute", name, "--region", deployment.region, *project, "--wait")
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     succeeded = succeeds(*execute, *([f"--args={','.join(arguments)}"] if arguments else []))
     filter_ = (
         f'resource.type="cloud_run_job" AND resource.labels.job_name="{name}" AND timestamp>="{started}" '
         "AND (textPayload:* OR jsonPayload.message:*)"
     )
-    lines = answer(
-        *("gcloud", "logging", "read", filter_, *where, "--order=asc", "--limit=1000"),
+    lines = output_of(
+        *("gcloud", "logging", "read", filter_, *project, "--order=asc", "--limit=1000"),
         "--format=value(textPayload,jsonPayload.message)",
     )
     if lines:
@@ -157,8 +161,8 @@ def run_job(deployment: Deployment, job: str, arguments: Sequence[str]) -> None:
         raise OperatorError(message)
 
 
-def command(main: Callable[[], None]) -> int:
-    """Run an operator's command; what they can mend is told in a sentence, without a traceback."""
+def run_main(main: Callable[[], None]) -> int:
+    """Run a command's main function and return its exit status. An OperatorError is printed without a traceback."""
     try:
         main()
     except OperatorError as error:

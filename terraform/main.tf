@@ -1,5 +1,5 @@
 locals {
-  # The one declaration of topics, subscriptions, retries and dead letters: the emulated cloud reads the same file.
+  # Topics, subscriptions, retries and dead letters are declared only here. The emulated cloud reads the same file.
   bus = jsondecode(file("${path.module}/../shared/bus.json"))
 
   functions      = toset(["admin", "callback", "cluster", "detect"])
@@ -8,22 +8,22 @@ locals {
   pubsub_agent   = "serviceAccount:service-${local.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
   uses_cloud_sql = !var.database.external
 
-  # Cloud Run's own address of a service is made of things that are known before it exists.
+  # Cloud Run's address of a service follows from its name, project and region, so it is known before the service exists.
   public_url = coalesce(var.public_url, "https://${var.name}-admin-${local.project_number}.${var.region}.run.app")
 
-  # The ack deadline is what Pub/Sub grants a request; the function gives up a little before that, so that a request is
-  # never still at work when its message comes again.
+  # Pub/Sub redelivers a message after the ack deadline. The function's timeout is a little shorter, so that a request
+  # never still runs when its message is redelivered.
   ack_deadlines = {
     for function in local.functions : function => min(concat(
       flatten([for topic in local.bus.topics : [for to in topic.subscriptions : to.ack_deadline_seconds if to.function == function]]),
       local.dead_letter.subscription.function == function ? [local.dead_letter.subscription.ack_deadline_seconds] : [],
-      # Nothing is pushed to admin; people follow an event's progress for a while.
+      # Admin receives no pushes. It streams an event's progress, in requests of up to 5 minutes.
       function == "admin" ? [310] : [],
     )...)
   }
   timeout_seconds = { for function, deadline in local.ack_deadlines : function => deadline - 10 }
 
-  # pool: connections of one instance; instances times pool, summed, stays below max_connections.
+  # pool: database connections per instance. The sum of max × pool over all services stays below max_connections.
   sizes = {
     small = {
       admin           = { concurrency = 20, cpu = "1", max = 2, memory = "2Gi", min = 0, pool = 10 }
@@ -61,7 +61,7 @@ locals {
   }
   size = local.sizes[var.size]
 
-  # Instances of one GPU each do the work of many without; a GPU needs this much processor and memory beside it.
+  # An instance with a GPU does the work of many without. Cloud Run requires at least this much CPU and memory with a GPU.
   gpu_detect = { concurrency = 6, cpu = "4", max = var.gpu_max_instances, memory = "16Gi", min = local.size.detect.min, pool = 4 }
 
   services = merge(
@@ -70,12 +70,12 @@ locals {
         { function = function, gpu = null, is_public = function == "admin", arguments = null },
         local.size[function],
         function == "detect" && var.gpu != null ? merge(local.gpu_detect, { gpu = var.gpu }) : {},
-        # Photos that are inside, and two requests more: they are told that there is no place, or need none (deletions).
-        # With a place for each, the refusal could not be spoken, and Cloud Run would queue them unseen.
+        # The photos that an instance accepts, and two requests more, for deletions and for answers of 429 when it is full.
+        # Without the two, detect could not refuse a photo, and Cloud Run would queue it unnoticed.
         function == "detect" ? { concurrency = max(local.size.detect.concurrency, var.detect.face_photos_at_once + var.detect.face_photos_waiting + 2) } : {},
       )
     },
-    # Workers elsewhere get a service that answers the signed entry and nothing else: callback itself stays private.
+    # Workers outside Google Cloud use a service that answers only signed requests. Callback itself stays private.
     var.signed_callback ? {
       signed-callback = merge(local.size.callback, {
         arguments = [

@@ -1,8 +1,8 @@
 locals {
-  # Every tick, callback logs how things stand in the database: functions/callback/gauges.py.
+  # At every tick, callback logs these figures of the database (functions/callback/gauges.py).
   gauges = {
-    dead_letters           = { unit = "1", text = "dead letters that wait for a replay" }
-    failed_share           = { unit = "1", text = "share of the last day's jobs that failed" }
+    dead_letters           = { unit = "1", text = "dead letters waiting for a replay" }
+    failed_share           = { unit = "1", text = "share of failed jobs in the last day" }
     oldest_outbox_seconds  = { unit = "s", text = "age of the oldest outbox entry that is due" }
     oldest_pending_seconds = { unit = "s", text = "age of the oldest job that is not done" }
     pending_jobs           = { unit = "1", text = "jobs that are not done" }
@@ -17,7 +17,7 @@ locals {
   gauge_filter    = { for gauge, metric in local.gauge_metric : gauge => "resource.type = \"cloud_run_revision\" AND metric.type = \"${metric}\"" }
   database_metric = local.uses_cloud_sql ? "resource.type = \"cloudsql_database\" AND resource.labels.database_id = \"${var.project_id}:${google_sql_database_instance.this[0].name}\" AND metric.type = \"cloudsql.googleapis.com/database" : ""
 
-  # The key is the entry of docs/runbook.md that says what it means, how to look and how to mend.
+  # Each key is the name of an entry of docs/runbook.md, which describes the alert, its investigation and its fix.
   alerts = merge(
     {
       dead-letters = {
@@ -115,7 +115,7 @@ locals {
       }
     } : {},
   )
-  runbook = { for alert in concat(keys(local.alerts), ["errors", "ticks-missing"]) : alert => "[What it means, how to look, how to mend](${var.runbook_url}#${alert})" }
+  runbook = { for alert in concat(keys(local.alerts), ["errors", "ticks-missing"]) : alert => "[What it means, how to investigate, how to fix it](${var.runbook_url}#${alert})" }
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -170,7 +170,7 @@ resource "google_monitoring_uptime_check_config" "admin" {
   timeout      = "30s"
 
   http_check {
-    # Google's front end keeps /healthz to itself.
+    # Google's front end does not forward requests for /healthz to the service.
     path         = "/openapi.json"
     port         = 443
     use_ssl      = true
@@ -329,7 +329,7 @@ resource "google_billing_budget" "monthly" {
   }
 
   all_updates_rule {
-    # A budget mails to no more than five channels.
+    # A budget can notify at most five channels.
     monitoring_notification_channels = slice(sort([for channel in google_monitoring_notification_channel.email : channel.id]), 0, min(5, length(var.alert_emails)))
   }
 

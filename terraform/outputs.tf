@@ -1,5 +1,5 @@
 output "accounts" {
-  description = "E-mail of each function's and job's service account."
+  description = "E-mail address of the service account of each function and job."
   value = merge(
     { for function, account in google_service_account.functions : function => account.email },
     { for job, account in google_service_account.jobs : job => account.email },
@@ -7,22 +7,22 @@ output "accounts" {
 }
 
 output "dashboard" {
-  description = "Where the dashboard is."
+  description = "Address of the project's dashboards."
   value       = "https://console.cloud.google.com/monitoring/dashboards?project=${var.project_id}"
 }
 
 output "database" {
-  description = "Connection name of the Cloud SQL instance; null with a database of your own."
+  description = "Connection name of the Cloud SQL instance; null if you use your own database."
   value       = one(google_sql_database_instance.this[*].connection_name)
 }
 
 output "derived_bucket" {
-  description = "Bucket of the thumbnails."
+  description = "Name of the thumbnails bucket."
   value       = google_storage_bucket.derived.name
 }
 
 output "instances" {
-  description = "Most instances of each service."
+  description = "Maximum number of instances of each service."
   value       = { for name, made in local.services : name => made.max }
 }
 
@@ -35,28 +35,28 @@ output "jobs" {
 }
 
 output "photos_bucket" {
-  description = "Bucket that photos are uploaded to, as events/{event_id}/{media_id}/{filename}."
+  description = "Name of the bucket to which photos are uploaded, as events/{event_id}/{media_id}/{filename}."
   value       = google_storage_bucket.photos.name
-  # Whoever reads this may upload at once.
+  # Uploads may start as soon as this output is known.
   depends_on = [google_storage_notification.uploads]
 }
 
 output "registry" {
-  description = "Where the images are kept."
+  description = "Address of the registry that contains the images."
   value       = "${google_artifact_registry_repository.images.location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
 }
 
 output "signed_callback_url" {
-  description = "Where workers outside Google Cloud report, with signed_callback; else null."
+  description = "Address at which workers outside Google Cloud report results; null without signed_callback."
   value       = try("${google_cloud_run_v2_service.this["signed-callback"].uri}/ml/callback", null)
 }
 
 output "topics" {
-  description = "The topics by name; a host app may subscribe to notifications."
+  description = "IDs of the topics by name. A host app may subscribe to notifications."
   value       = { for name, topic in google_pubsub_topic.live : name => topic.id }
 }
 
 output "url" {
-  description = "Where admin answers."
+  description = "Address of admin."
   value       = local.public_url
 }

@@ -9,11 +9,11 @@ locals {
   dead_letter = local.bus.dead_letter
   retention   = "${local.bus.message_retention_seconds}s"
 
-  # Messages of Trombi's own have a schema; Cloud Storage's, on the notification topic, have not.
+  # Trombi's own messages have a schema. Cloud Storage's messages, on media-uploads, have none.
   schemas = toset([for file in fileset("${path.module}/schemas", "*.proto") : trimsuffix(file, ".proto")])
 
-  # Whoever drains the outbox publishes what it finds there, whichever function wrote it: so each of the four may publish
-  # to each topic that the outbox can hold, and to no other. Replaying a dead letter goes to the topic it came from.
+  # A function that drains the outbox publishes all messages in it, whichever function wrote them. So each of the four
+  # may publish to every topic of outbox messages, and to no other. A replay publishes to the topic of the dead letter.
   outbox_topics = setsubtract(keys(local.topics), [local.uploads_topic, local.ticks_topic])
   publishers = merge(
     { for pair in setproduct(local.functions, local.outbox_topics) : "${pair[0]}/${pair[1]}" => { who = pair[0], topic = pair[1] } },
@@ -72,7 +72,7 @@ resource "google_pubsub_subscription" "live" {
   ack_deadline_seconds       = each.value.ack_deadline_seconds
   message_retention_duration = local.retention
 
-  # Never: an idle subscription would be deleted after a month, and the messages of the next event with it.
+  # No expiration. By default, an idle subscription is deleted after a month, and the next event's messages would be lost.
   expiration_policy {
     ttl = ""
   }
@@ -102,7 +102,7 @@ resource "google_pubsub_subscription" "live" {
   ]
 }
 
-# A dead-letter topic that nobody subscribes to loses what it is given.
+# Without a subscription, a dead-letter topic would lose its messages.
 resource "google_pubsub_subscription" "dead" {
   for_each                   = local.topics
   name                       = "${each.key}${local.dead_letter.subscription.name_suffix}"
@@ -137,7 +137,7 @@ resource "google_pubsub_topic_iam_member" "publishers" {
   member   = local.members[each.value.who]
 }
 
-# Pub/Sub moves a dead letter itself: it publishes to the one topic and acknowledges on the other's subscription.
+# Pub/Sub moves dead letters itself: it publishes to the dead-letter topic, and acknowledges on the live subscription.
 resource "google_pubsub_topic_iam_member" "dead_letters" {
   for_each = local.topics
   topic    = google_pubsub_topic.dead[each.key].id

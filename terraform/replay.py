@@ -1,20 +1,23 @@
-"""Replay of dead letters inside the deployment: ``python -m terraform.replay``, with the words of the job itself."""
+"""Replay dead letters in the deployment: ``python -m terraform.replay``.
+
+The arguments are those of the job (`operations/replay.py`).
+"""
 
 from __future__ import annotations
 
 import sys
 
-from operations.replay import arguments
-from terraform.deployment import ROOT, Deployment, command, require, run_job
+from operations.replay import arguments as parse_arguments
+from terraform.deployment import ROOT, Deployment, require, run_job, run_main
 
 
 def main() -> None:
-    """Check the words here, where a mistake is told at once, and run the job with them."""
-    words = sys.argv[1:]
-    arguments(words)
+    """Validate the arguments before the job starts, then run the job with them."""
+    arguments = sys.argv[1:]
+    parse_arguments(arguments)
     require("gcloud")
-    run_job(Deployment.read(ROOT / "terraform"), "replay", words)
+    run_job(Deployment.read(ROOT / "terraform"), "replay", arguments)
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(main))
+    raise SystemExit(run_main(main))

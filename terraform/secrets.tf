@@ -1,10 +1,10 @@
 locals {
-  # Made here unless the database is yours; raise a version in secret_versions to make a new one.
+  # Secrets that Terraform generates. To generate a new value, increase the version in secret_versions.
   made_secrets = merge(
     { invitation-secret = 1 },
     local.uses_cloud_sql ? { database-password = 1 } : {},
   )
-  # Made of others: its version follows theirs.
+  # A secret composed of other secrets. Its version follows theirs.
   composed_secrets = local.uses_cloud_sql ? { database-url = local.secret_versions["database-password"] } : {}
 
   given_secrets   = { for secret, version in var.secret_versions : secret => version if !contains(keys(local.made_secrets), secret) }
@@ -13,7 +13,7 @@ locals {
 
   migrate_database_secret = contains(keys(local.given_secrets), "migrate-database-url") ? "migrate-database-url" : "database-url"
 
-  # Which environment variable of whom is which secret.
+  # For each reader, its environment variables and the secrets they contain.
   secret_variables = {
     admin    = { DATABASE_URL = "database-url", INVITATION_SECRET = "invitation-secret", JWT_SECRET = "jwt-secret" }
     callback = { CALLBACK_SECRETS = "callback-secrets", DATABASE_URL = "database-url", INVITATION_SECRET = "invitation-secret", SMTP_URL = "smtp-url" }
@@ -23,7 +23,7 @@ locals {
     replay   = { DATABASE_URL = "database-url" }
     smoke    = { DATABASE_URL = "database-url" }
   }
-  # Without those that nobody gave.
+  # The same, without secrets that were not provided.
   read_secrets = {
     for reader, variables in local.secret_variables : reader => {
       for variable, secret in variables : variable => secret if contains(local.secrets, secret)
@@ -62,7 +62,7 @@ resource "google_secret_manager_secret" "this" {
   depends_on = [google_project_service.apis]
 }
 
-# The values are written and never read back: neither plan nor state holds them.
+# Values are written and never read back, so neither the plan nor the state contains them.
 resource "google_secret_manager_secret_version" "made" {
   for_each               = local.made_secrets
   secret                 = google_secret_manager_secret.this[each.key].id
@@ -79,8 +79,8 @@ resource "google_secret_manager_secret_version" "given" {
   deletion_policy        = "DELETE"
 }
 
-# Read back from where it is kept, not taken from what was just made: an apply that broke off half-way, and is repeated,
-# gives the user and the address the same password.
+# The password is read from Secret Manager, not taken from the value just generated. So if an apply is interrupted and
+# repeated, the database user and the address get the same password.
 ephemeral "google_secret_manager_secret_version" "database_password" {
   count   = local.uses_cloud_sql ? 1 : 0
   secret  = google_secret_manager_secret.this["database-password"].id
@@ -101,7 +101,7 @@ resource "google_secret_manager_secret_version" "database_url" {
   deletion_policy        = "DELETE"
 
   lifecycle {
-    # Another instance has another address.
+    # A new instance has a new address.
     replace_triggered_by = [google_sql_database_instance.this[0].private_ip_address]
   }
 }

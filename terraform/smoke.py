@@ -1,7 +1,7 @@
-"""A photo through the deployed system: ``python -m terraform.smoke``.
+"""Smoke test: send a photo through the deployed system, ``python -m terraform.smoke``.
 
-The database's part runs as a job inside the deployment (`operations/smoke.py`), because nothing outside
-reaches the database; the photo is uploaded from here, as a host app's server would.
+The steps that need the database run as a job inside the deployment (`operations/smoke.py`), because the database cannot
+be reached from outside. The photo is uploaded from this machine, as by a host app's server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from google.cloud import storage
 
 from local.demo.sample_pictures import portraits
-from terraform.deployment import ROOT, Deployment, OperatorError, command, require, run, run_job, say
+from terraform.deployment import ROOT, Deployment, OperatorError, require, run, run_job, run_main, say
 
 Step = Callable[[Sequence[str]], None]
 
@@ -25,14 +25,14 @@ Step = Callable[[Sequence[str]], None]
 def smoke(
     step: Step, upload: Callable[[str, Path], Callable[[], None]], photo: Path, event: UUID | None, seconds: int
 ) -> None:
-    """Prepare an event, upload, wait for the face, and take everything away again, also after a failure.
+    """Prepare an event, upload a photo, wait for its face, and delete everything again, also after a failure.
 
     Args:
-        step: runs a step of `operations/smoke.py` with these words.
-        upload: uploads the file under a name; returns what deletes it again.
-        photo: a picture with a face.
-        event: an event of one's own that consents; None makes one, and removes it.
-        seconds: how long to wait.
+        step: runs a step of `operations/smoke.py` with the given arguments.
+        upload: uploads a file under a name, and returns a function that deletes it.
+        photo: a photo that shows a face.
+        event: an existing event with consent. None creates an event, and deletes it afterwards.
+        seconds: the longest time to wait for the face.
 
     Raises:
         OperatorError: a step failed.
@@ -51,11 +51,11 @@ def smoke(
     finally:
         if event is None:
             step(["remove", str(event_id)])
-    say(f"it works ({time.monotonic() - started:.0f} s in all)")
+    say(f"The smoke test succeeded ({time.monotonic() - started:.0f} s in total)")
 
 
 def uploader(project: str, bucket: str) -> Callable[[str, Path], Callable[[], None]]:
-    """Make a function that uploads to a bucket with the operator's own rights."""
+    """Return a function that uploads to a bucket with the operator's own credentials."""
     client = storage.Client(project=project)
 
     def upload(name: str, photo: Path) -> Callable[[], None]:
@@ -66,36 +66,40 @@ def uploader(project: str, bucket: str) -> Callable[[str, Path], Callable[[], No
     return upload
 
 
-def here(words: Sequence[str]) -> None:
-    """Run a step on this machine, for a database that it can reach (DATABASE_URL)."""
-    run(sys.executable, "-m", "operations.smoke", *words, environment={**os.environ, "PYTHONPATH": str(ROOT)})
+def run_locally(arguments: Sequence[str]) -> None:
+    """Run a step on this machine, with the database of DATABASE_URL."""
+    run(sys.executable, "-m", "operations.smoke", *arguments, environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def main() -> None:
     """Parse the command line and run the smoke test."""
     parser = argparse.ArgumentParser(prog="python -m terraform.smoke", description=__doc__)
-    parser.add_argument("photo", type=Path, nargs="?", help="a picture with a face (default: one that a package ships)")
-    parser.add_argument("--event", type=UUID, help="an event of yours that consents, instead of one made for this")
-    parser.add_argument("--seconds", type=int, default=300, help="how long to wait (default: %(default)s)")
-    parser.add_argument("--here", action="store_true", help="reach the database from here, by DATABASE_URL")
+    parser.add_argument("photo", type=Path, nargs="?", help="a photo that shows a face (default: a sample picture)")
+    parser.add_argument("--event", type=UUID, help="an existing event with consent (default: a temporary event)")
+    parser.add_argument(
+        "--seconds", type=int, default=300, help="longest time to wait for the face (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="connect to the database from this machine, with DATABASE_URL"
+    )
     parser.add_argument("--bucket", help="the photos bucket (default: the deployment's)")
-    given = parser.parse_args()
-    photo = given.photo or portraits()[0].path
+    arguments = parser.parse_args()
+    photo = arguments.photo or portraits()[0].path
     if not photo.is_file():
         message = f"there is no file {photo}"
         raise OperatorError(message)
-    if given.here:
+    if arguments.here:
         missing = [name for name in ("DATABASE_URL", "GOOGLE_CLOUD_PROJECT") if not os.environ.get(name)]
-        if missing or not given.bucket:
-            raise OperatorError("with --here, set DATABASE_URL and GOOGLE_CLOUD_PROJECT, and name --bucket")
-        upload = uploader(os.environ["GOOGLE_CLOUD_PROJECT"], given.bucket)
-        smoke(here, upload, photo, given.event, given.seconds)
+        if missing or not arguments.bucket:
+            raise OperatorError("with --here, set DATABASE_URL, GOOGLE_CLOUD_PROJECT and --bucket")
+        upload = uploader(os.environ["GOOGLE_CLOUD_PROJECT"], arguments.bucket)
+        smoke(run_locally, upload, photo, arguments.event, arguments.seconds)
         return
     require("terraform", "gcloud")
     deployment = Deployment.read(ROOT / "terraform")
-    upload = uploader(deployment.project, given.bucket or deployment.outputs()["photos_bucket"])
-    smoke(lambda words: run_job(deployment, "smoke", words), upload, photo, given.event, given.seconds)
+    upload = uploader(deployment.project, arguments.bucket or deployment.outputs()["photos_bucket"])
+    smoke(lambda step: run_job(deployment, "smoke", step), upload, photo, arguments.event, arguments.seconds)
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(main))
+    raise SystemExit(run_main(main))

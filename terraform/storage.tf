@@ -1,5 +1,5 @@
 locals {
-  # What each may do with objects; the derived bucket holds pictures of faces.
+  # The role of each account on the buckets. The derived bucket contains thumbnails of faces.
   bucket_roles = {
     "admin/derived"    = { role = "roles/storage.objectViewer", bucket = google_storage_bucket.derived.name }
     "admin/photos"     = { role = "roles/storage.objectViewer", bucket = google_storage_bucket.photos.name }
@@ -22,7 +22,7 @@ resource "google_storage_bucket" "photos" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.deletion_protection
 
-  # With versions kept, a deletion would only archive, and the photo's faces would stay.
+  # With versioning, deleting a photo would only archive it, and its faces would stay.
   versioning {
     enabled = false
   }
@@ -58,14 +58,14 @@ resource "google_storage_bucket" "derived" {
   location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  # All of it can be made again from the photos.
+  # The thumbnails can be generated again from the photos.
   force_destroy = true
 
   versioning {
     enabled = false
   }
 
-  # Erased means erased: what a purge deletes must not lie about for a week.
+  # By default, deleted objects are kept for a week. Purged thumbnails must be gone at once.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
@@ -98,6 +98,6 @@ resource "google_storage_notification" "uploads" {
   topic          = google_pubsub_topic.live[local.uploads_topic].id
   payload_format = "JSON_API_V1"
   event_types    = ["OBJECT_FINALIZE", "OBJECT_DELETE"]
-  # Cloud Storage tries to publish when this is made; and who is pushed to must be there before the first photo.
+  # Cloud Storage tries to publish when this is created, and the subscriptions must exist before the first upload.
   depends_on = [google_pubsub_topic_iam_member.storage, google_pubsub_subscription.live, google_pubsub_subscription.dead]
 }

@@ -1,5 +1,5 @@
 variable "admin" {
-  description = "Settings of admin: who signs tokens, and for whom. Give jwks_url, or the secret jwt-secret, or both."
+  description = "Settings of admin, above all how it verifies tokens. Set jwt_jwks_url, the secret jwt-secret, or both."
   type = object({
     cors_origins      = optional(list(string), [])
     invitation_days   = optional(number, 30)
@@ -15,34 +15,34 @@ variable "admin" {
 
   validation {
     condition     = var.admin.jwt_jwks_url == null || can(regex("^https://", coalesce(var.admin.jwt_jwks_url, "-")))
-    error_message = "jwt_jwks_url must be an https:// address: keys that are fetched in the clear can be swapped."
+    error_message = "jwt_jwks_url must be an https:// address: keys fetched without encryption can be replaced on the way."
   }
 
   validation {
     condition     = var.admin.jwt_jwks_url != null || contains(keys(var.secret_versions), "jwt-secret")
-    error_message = "Nobody could sign in: give admin.jwt_jwks_url, or the secret jwt-secret with its secret_versions entry."
+    error_message = "Nobody could sign in: set admin.jwt_jwks_url, or the secret jwt-secret with its entry in secret_versions."
   }
 }
 
 variable "alert_emails" {
-  description = "E-mail addresses that alerts and the budget go to."
+  description = "E-mail addresses that receive alerts and budget notifications."
   type        = set(string)
   nullable    = false
 
   validation {
     condition     = length(var.alert_emails) > 0 && alltrue([for address in var.alert_emails : can(regex("^[^@ ]+@[^@ ]+$", address))])
-    error_message = "Name at least one e-mail address: an alert that nobody hears is none."
+    error_message = "Set at least one e-mail address; otherwise nobody receives the alerts."
   }
 }
 
 variable "billing_account" {
-  description = "Billing account (XXXXXX-XXXXXX-XXXXXX); with it a budget of monthly_budget is watched."
+  description = "Billing account (XXXXXX-XXXXXX-XXXXXX). If it is set, Terraform creates a budget of monthly_budget with notifications."
   type        = string
   default     = null
 }
 
 variable "callback" {
-  description = "Settings of callback: the debounce, the sweep and retention. Times are in seconds."
+  description = "Settings of callback: debouncing, the sweep for stuck or missing jobs, and retention. Times are in seconds."
   type = object({
     cluster_every        = optional(number, 20)
     cluster_max_wait     = optional(number, 120)
@@ -58,12 +58,12 @@ variable "callback" {
 
   validation {
     condition     = var.callback.job_stuck_after >= 600
-    error_message = "job_stuck_after must be at least 600 s, the longest a clustering may take: a job that still runs is not stuck."
+    error_message = "job_stuck_after must be at least 600 s, the longest time that clustering may take: a running job is not stuck."
   }
 }
 
 variable "cluster" {
-  description = "Settings of cluster. What is not set of the face rules is the model pack's, and off leaves one out; dask_scheduler_address spreads large events."
+  description = "Settings of cluster. cluster_join_similarity, cluster_max_distance and cluster_pairs default to the model pack's values; off disables one. dask_scheduler_address distributes large events over several machines."
   type = object({
     cluster_join_similarity   = optional(string)
     cluster_max_distance      = optional(string)
@@ -78,7 +78,7 @@ variable "cluster" {
 }
 
 variable "database" {
-  description = "external: a Postgres of your own (Supabase), whose address is the secret database-url; else Cloud SQL."
+  description = "Settings of the database. By default Cloud SQL; with external, your own Postgres (Supabase, for example), whose address is the secret database-url."
   type = object({
     backup_days      = optional(number, 7)
     disk_gb          = optional(number, 10)
@@ -98,24 +98,24 @@ variable "database" {
 
   validation {
     condition     = var.database.backup_days >= 1 && var.database.backup_days <= 30
-    error_message = "backup_days must be 1 to 30: backups keep erased faces for as long, so it is part of what is promised to people."
+    error_message = "backup_days must be 1 to 30: backups keep erased faces for that long, which is part of the privacy promise."
   }
 
   validation {
     condition     = var.database.external == contains(keys(var.secret_versions), "database-url")
-    error_message = "An external database needs the secret database-url with its secret_versions entry; Cloud SQL's is made here."
+    error_message = "An external database needs the secret database-url with its entry in secret_versions. With Cloud SQL, do not set it: Terraform generates it."
   }
 }
 
 variable "deletion_protection" {
-  description = "Refuses to delete services, the database, and buckets with content. See README.md before turning it off."
+  description = "Prevents the deletion of services, the database, and buckets that are not empty. Read README.md before you turn it off."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "detect" {
-  description = "Settings of detect; those of photos are admin's too. The model pack is part of the image."
+  description = "Settings of detect. Those that start with max_photo_ apply to admin too. The model pack is part of the image."
   type = object({
     face_mirrored       = optional(bool, false)
     face_patience       = optional(number, 60)
@@ -131,7 +131,7 @@ variable "detect" {
 }
 
 variable "face_calibration" {
-  description = "Constants of model packs measured on photos of your own, the content of the file (docs/clustering.md); without it those that are built in."
+  description = "Content of a calibration file: constants of model packs, measured on your own photos (docs/clustering.md). By default, the built-in constants are used."
   type        = any
   default     = null
 
@@ -147,53 +147,53 @@ variable "face_calibration" {
 }
 
 variable "gpu" {
-  description = "Accelerator for detect: nvidia-l4, or none (needs quota, a region that has it, and make deploy GPU=1)."
+  description = "Accelerator for detect: nvidia-l4, or null for none. Requires quota, a region that offers it, and make deploy GPU=1."
   type        = string
   default     = null
 
   validation {
     condition     = var.gpu == null || coalesce(var.gpu, "-") == "nvidia-l4"
-    error_message = "The GPU image is made for nvidia-l4, and for no other accelerator."
+    error_message = "gpu must be nvidia-l4: the GPU image supports no other accelerator."
   }
 }
 
 variable "gpu_max_instances" {
-  description = "Most detect instances when they have a GPU: no more than the project's GPU quota in the region."
+  description = "Maximum number of detect instances if they have a GPU. Must not exceed the project's GPU quota in the region."
   type        = number
   default     = 3
   nullable    = false
 
   validation {
     condition     = var.gpu_max_instances >= 1 && var.gpu_max_instances == floor(var.gpu_max_instances)
-    error_message = "gpu_max_instances must be a whole number from 1 on."
+    error_message = "gpu_max_instances must be a whole number, 1 or more."
   }
 }
 
 variable "images" {
-  description = "Image of each function and of the migration, by digest (make images writes them)."
+  description = "Image of each function and of the migrations, by digest. make images PUSH=1 writes them."
   type        = map(string)
   default     = null
 
   validation {
     condition     = var.images == null || alltrue([for image in values(coalesce(var.images, {})) : can(regex("@sha256:[0-9a-f]{64}$", image))])
-    error_message = "Name every image by digest (…@sha256:…): a tag can be moved to other content."
+    error_message = "Specify every image by digest (…@sha256:…): a tag can be moved to another image."
   }
 
   validation {
     condition     = var.images == null || toset(keys(coalesce(var.images, {}))) == toset(["admin", "callback", "cluster", "detect", "migrate"])
-    error_message = "Name the images admin, callback, cluster, detect and migrate, and no others."
+    error_message = "Specify exactly the images admin, callback, cluster, detect and migrate."
   }
 }
 
 variable "labels" {
-  description = "Labels that every resource gets, beside app, managed-by and size."
+  description = "Labels of every resource, in addition to app, managed-by and size."
   type        = map(string)
   default     = {}
   nullable    = false
 }
 
 variable "log_level" {
-  description = "What the functions log: DEBUG, INFO, WARNING or ERROR."
+  description = "Log level of the functions: DEBUG, INFO, WARNING or ERROR."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -205,64 +205,64 @@ variable "log_level" {
 }
 
 variable "mail_from" {
-  description = "Whom mail comes from, as Photos <photos@example.org>; without it organisers pass the links on themselves."
+  description = "Sender of e-mails, such as Photos <photos@example.org>. If it is not set, no e-mail is sent, and organisers pass on the links themselves."
   type        = string
   default     = null
 
   validation {
     condition     = (var.mail_from != null) == contains(keys(var.secret_versions), "smtp-url")
-    error_message = "Mail needs both: mail_from, and the secret smtp-url with its secret_versions entry."
+    error_message = "Set both or neither: mail_from, and the secret smtp-url with its entry in secret_versions."
   }
 }
 
 variable "monthly_budget" {
-  description = "What a month may cost, in the billing account's currency."
+  description = "Monthly budget, in the billing account's currency."
   type        = number
   default     = 50
   nullable    = false
 
   validation {
     condition     = var.monthly_budget >= 1 && var.monthly_budget == floor(var.monthly_budget)
-    error_message = "monthly_budget must be a whole number from 1 on."
+    error_message = "monthly_budget must be a whole number, 1 or more."
   }
 }
 
 variable "name" {
-  description = "What resources are called, and start with where they need more of a name."
+  description = "Name of the deployment, used in the names of its resources."
   type        = string
   default     = "trombi"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,12}[a-z0-9]$", var.name))
-    error_message = "name must be 3 to 14 lower-case letters, digits and dashes, and start with a letter: accounts and buckets are named after it."
+    error_message = "name must be 3 to 14 lower-case letters, digits and dashes, start with a letter, and not end with a dash: names of accounts and buckets contain it."
   }
 }
 
 variable "project_id" {
-  description = "Project that everything is made in. One project holds one Trombi: topics have the names of shared/bus.json."
+  description = "ID of the project for all resources. A project can contain only one Trombi, because topics have fixed names (shared/bus.json)."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
-    error_message = "project_id is the project's id (6 to 30 lower-case letters, digits and dashes), not its name or number."
+    error_message = "project_id must be the project's ID (6 to 30 lower-case letters, digits and dashes), not its name or number."
   }
 }
 
 variable "public_url" {
-  description = "Where people reach admin, if a domain of your own leads there; links in mails start with it."
+  description = "Public address of admin, if you use your own domain. Links in e-mails start with it."
   type        = string
   default     = null
 
   validation {
     condition     = var.public_url == null || can(regex("^https://[^/]+$", coalesce(var.public_url, "-")))
-    error_message = "public_url must look like https://photos.example, without a path or a slash at its end."
+    error_message = "public_url must look like https://photos.example, without a path or a trailing slash."
   }
 }
 
 variable "region" {
-  description = "Region of everything; the faces stay in it."
+  description = "Region of all resources. Faces are stored only there."
   type        = string
   default     = "europe-west1"
   nullable    = false
@@ -274,14 +274,14 @@ variable "region" {
 }
 
 variable "runbook_url" {
-  description = "Where docs/runbook.md can be read; alerts link to it."
+  description = "Address of docs/runbook.md. Alerts link to it."
   type        = string
   default     = "docs/runbook.md"
   nullable    = false
 }
 
 variable "secret_versions" {
-  description = "Secrets that you give (keys of secrets) and their version; raise a number to send its value again. The made ones, database-password and invitation-secret, may be raised too."
+  description = "Names and version numbers of the secrets that you provide. Increase a number to send a new value. For database-password and invitation-secret, which Terraform generates, a higher number generates a new value."
   type        = map(number)
   default     = {}
   nullable    = false
@@ -290,17 +290,17 @@ variable "secret_versions" {
     condition = length(setsubtract(keys(var.secret_versions), [
       "callback-secrets", "database-password", "database-url", "invitation-secret", "jwt-secret", "migrate-database-url", "smtp-url",
     ])) == 0
-    error_message = "Secrets are callback-secrets, database-url, jwt-secret, migrate-database-url and smtp-url; made here are database-password and invitation-secret."
+    error_message = "Unknown secret. You can provide callback-secrets, database-url, jwt-secret, migrate-database-url and smtp-url; Terraform generates database-password and invitation-secret."
   }
 
   validation {
     condition     = alltrue([for version in values(var.secret_versions) : version >= 1 && version == floor(version)])
-    error_message = "A version is a whole number from 1 on."
+    error_message = "A version must be a whole number, 1 or more."
   }
 }
 
 variable "secrets" {
-  description = "Values of the secrets that secret_versions lists. Never in the state or a plan; give them as TF_VAR_secrets, and only when a version is new."
+  description = "Values of the secrets in secret_versions. They are never stored in the state or in a plan. Set them in TF_VAR_secrets, and only if a version is new."
   type        = map(string)
   ephemeral   = true
   default     = {}
@@ -308,33 +308,33 @@ variable "secrets" {
 }
 
 variable "service_callers" {
-  description = "E-mails of the service accounts that may enqueue: the host app's server."
+  description = "E-mail addresses of the service accounts that may enqueue photos, such as that of the host app's server."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "signed_callback" {
-  description = "Opens POST /ml/callback, and only that, to workers outside Google Cloud; needs the secret callback-secrets."
+  description = "Adds a public service that answers only POST /ml/callback, for workers outside Google Cloud. Requires the secret callback-secrets."
   type        = bool
   default     = false
   nullable    = false
 
   validation {
     condition     = !var.signed_callback || contains(keys(var.secret_versions), "callback-secrets")
-    error_message = "signed_callback needs the secret callback-secrets with its secret_versions entry: without keys nothing could be verified."
+    error_message = "signed_callback requires the secret callback-secrets with its entry in secret_versions: without keys, no signature can be verified."
   }
 }
 
 variable "size" {
-  description = "small (an event now and then; scales to zero), medium (events every day) or large (thousands of photos an hour)."
+  description = "small (occasional events; scales to zero), medium (events every day) or large (thousands of photos per hour)."
   type        = string
   default     = "small"
   nullable    = false
 
   validation {
     condition     = contains(["small", "medium", "large"], var.size)
-    error_message = "size must be small, medium or large; docs/scale.md says what each carries."
+    error_message = "size must be small, medium or large; docs/scale.md describes their capacity."
   }
 }
 
@@ -346,18 +346,18 @@ variable "upload_origins" {
 
   validation {
     condition     = alltrue([for origin in var.upload_origins : can(regex("^https://[^/*]+$", origin))])
-    error_message = "An origin looks like https://photos.example; a star would let every page upload."
+    error_message = "An origin must look like https://photos.example. Wildcards are refused, because any web page could then upload."
   }
 }
 
 variable "uploaders" {
-  description = "Members (serviceAccount:…) that put photos into the bucket and remove them: the host app's server."
+  description = "Members (serviceAccount:…) that may add photos to the bucket and delete them, such as the host app's server."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for member in var.uploaders : can(regex("^(serviceAccount|user|group):", member))])
-    error_message = "A member starts with serviceAccount:, user: or group:; the bucket is never open to everybody."
+    error_message = "A member must start with serviceAccount:, user: or group:. The bucket cannot be opened to everybody."
   }
 }

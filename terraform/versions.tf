@@ -1,7 +1,7 @@
 terraform {
   required_version = ">= 1.11.0"
 
-  # Where the state lives is given at init: terraform init -backend-config=bucket=… (make plan and make deploy do).
+  # The bucket is set at init: terraform init -backend-config=bucket=… (make plan and make deploy do this).
   backend "gcs" {}
 
   required_providers {

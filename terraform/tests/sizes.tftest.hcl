@@ -1,4 +1,4 @@
-# A larger size can do more. That each can be applied is tested in tests/terraform.
+# A larger size has more capacity. tests/terraform verifies that each size can be applied.
 
 variables {
   alert_emails    = ["ops@example.org"]
@@ -20,7 +20,7 @@ run "small" {
 
   assert {
     condition     = alltrue([for service in google_cloud_run_v2_service.this : service.template[0].scaling[0].min_instance_count == 0])
-    error_message = "small should cost nothing while nothing happens"
+    error_message = "small should scale to zero"
   }
 }
 
@@ -47,7 +47,7 @@ run "large_with_a_database_of_ones_own" {
   }
   assert {
     condition     = length(google_sql_database_instance.this) == 0 && length(google_compute_network.this) == 0
-    error_message = "with a database of one's own there should be no Cloud SQL"
+    error_message = "with an external database there should be no Cloud SQL"
   }
   assert {
     condition     = alltrue([for name, service in google_cloud_run_v2_service.this : service.template[0].scaling[0].max_instance_count > run.medium.instances[name]])

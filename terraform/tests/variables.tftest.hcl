@@ -1,4 +1,4 @@
-# Every value that cannot be meant is refused, where it is given and in words that help.
+# Invalid values of variables are refused, with a helpful message.
 
 variables {
   alert_emails    = ["ops@example.org"]
@@ -19,7 +19,7 @@ run "the_least_that_will_do" {
 
   assert {
     condition     = output.photos_bucket == "a-project-trombi-photos"
-    error_message = "the photos bucket is called otherwise"
+    error_message = "the photos bucket has another name"
   }
 }
 

@@ -363,7 +363,7 @@ MISTAKES = (
     Mistake(
         "photos with versions",
         "storage.tf",
-        "  # With versions kept, a deletion would only archive, and the photo's faces would stay.\n  versioning {\n    enabled = false",
+        "  # With versioning, deleting a photo would only archive it, and its faces would stay.\n  versioning {\n    enabled = false",
         "  versioning {\n    enabled = true",
         "buckets_are_closed_and_forget",
     ),

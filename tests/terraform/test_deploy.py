@@ -98,17 +98,17 @@ def test_an_empty_project_becomes_a_system_and_a_second_time_changes_nothing(
 def test_the_plan_of_an_empty_project_says_that_images_come_first(
     made: Workspace, programs: Programs, deployment: Deployment, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(OperatorError, match="this failed, see above: terraform"):
+    with pytest.raises(OperatorError, match="this command failed, see above: terraform"):
         deploy.plan(deployment)
     said = capfd.readouterr()
-    assert "make deploy does all of it in order" in " ".join((said.out + said.err).replace("│", " ").split())
+    assert "make deploy does all steps in order" in " ".join((said.out + said.err).replace("│", " ").split())
 
 
 def test_an_apply_that_breaks_off_is_repeated_and_fits_together(
     made: Workspace, programs: Programs, deployment: Deployment
 ) -> None:
     made.stub.away = {"google_sql_user"}
-    with pytest.raises(OperatorError, match="this failed"):
+    with pytest.raises(OperatorError, match="this command failed"):
         deploy.deploy(deployment, "buffalo_l", gpu=False, approved=True)
     assert "google_cloud_run_v2_service" not in made.terraform("state", "list")
     made.stub.away = set()

@@ -12,7 +12,7 @@ import pytest
 
 from terraform import deployment as deployment_module
 from terraform import images, replay, smoke
-from terraform.deployment import Deployment, OperatorError, command, require, run_job
+from terraform.deployment import Deployment, OperatorError, require, run_job, run_main
 from tests.terraform.programs import Programs, install
 
 DIGESTS = {name: {"containerimage.digest": f"sha256:{number:064x}"} for number, name in enumerate(images.NAMES)}
@@ -36,7 +36,7 @@ def test_a_missing_file_of_variables_is_told_with_what_to_copy(tmp_path: Path) -
         Deployment.read(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "told"), [("{", "is not JSON"), ('{"region": "x"}', "names no project_id")])
+@pytest.mark.parametrize(("content", "told"), [("{", "is not JSON"), ('{"region": "x"}', "contains no project_id")])
 def test_a_wrong_file_of_variables_is_told(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "terraform.tfvars.json").write_text(content)
     with pytest.raises(OperatorError, match=told):
@@ -68,7 +68,7 @@ def test_what_an_operator_can_mend_is_one_sentence(capsys: pytest.CaptureFixture
     def stopped() -> None:
         raise KeyboardInterrupt
 
-    assert (command(fails), command(stopped), command(lambda: None)) == (1, 130, 0)
+    assert (run_main(fails), run_main(stopped), run_main(lambda: None)) == (1, 130, 0)
     assert capsys.readouterr().err == "do this\n"
 
 
@@ -139,7 +139,9 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lock = tmp_path / "base-image.lock"
     monkeypatch.setattr(images, "BASE_LOCK", lock)
     monkeypatch.setattr(images, "ROOT", tmp_path)
-    monkeypatch.setattr(images, "answer", lambda *words: "0123456789ab" if words[0] == "git" else "sha256:" + "a" * 64)
+    monkeypatch.setattr(
+        images, "output_of", lambda *words: "0123456789ab" if words[0] == "git" else "sha256:" + "a" * 64
+    )
     monkeypatch.setattr(images, "revision", lambda: "0123456789ab")
     return lock
 
@@ -154,14 +156,14 @@ def test_images_are_built_by_digest_of_their_base_and_their_own_are_written_down
     assert "--set=*.output=type=registry,rewrite-timestamp=true" in bake
     written = json.loads((deployed.folder / "images.auto.tfvars.json").read_text())["images"]
     assert written["admin"] == f"{deployed.registry}/admin@sha256:{0:064x}"
-    assert images.pushed_revision(deployed) == images.described("auraface", gpu=False) == "0123456789ab auraface"
+    assert images.pushed_build(deployed) == images.build_id("auraface", gpu=False) == "0123456789ab auraface"
 
 
 def test_a_build_without_a_digest_writes_nothing(programs: Programs, deployed: Deployment, base: Path) -> None:
     programs.answer("docker buildx bake", writes={"--metadata-file": "{}"})
-    with pytest.raises(OperatorError, match="docker told no digest of admin, callback"):
+    with pytest.raises(OperatorError, match="docker reported no digest for admin, callback"):
         images.build(deployed, "mini", gpu=True)
-    assert images.pushed_revision(deployed) is None
+    assert images.pushed_build(deployed) is None
 
 
 def test_images_for_this_machine_are_loaded_and_not_pushed(
@@ -171,7 +173,7 @@ def test_images_for_this_machine_are_loaded_and_not_pushed(
     (bake,) = [call for call in programs.calls("docker") if "bake" in call]
     assert "--load" in bake
     assert programs.calls("gcloud") == []
-    assert "make base-image pins it" in capsys.readouterr().out
+    assert "run make base-image" in capsys.readouterr().out
 
 
 def test_the_base_is_pinned_by_what_the_registry_says(programs: Programs, base: Path) -> None:
@@ -180,9 +182,9 @@ def test_the_base_is_pinned_by_what_the_registry_says(programs: Programs, base: 
 
 
 def test_the_revision_tells_whether_the_tree_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "answer", lambda *words: "abc" if "rev-parse" in words else " M functions/x.py")
+    monkeypatch.setattr(images, "output_of", lambda *words: "abc" if "rev-parse" in words else " M functions/x.py")
     assert images.revision() == "abc-changed"
-    monkeypatch.setattr(images, "answer", lambda *words: "abc" if "rev-parse" in words else "")
+    monkeypatch.setattr(images, "output_of", lambda *words: "abc" if "rev-parse" in words else "")
     assert images.revision() == "abc"
 
 
@@ -212,7 +214,7 @@ def test_a_smoke_test_cleans_up_after_itself(tmp_path: Path, capsys: pytest.Capt
     steps = Steps()
     smoke.smoke(steps.step, steps.upload, tmp_path / "photo.png", None, 60)  # type: ignore[arg-type]
     assert steps.done == ["prepare", "upload", "wait", "delete", "remove"]
-    assert "it works" in capsys.readouterr().out
+    assert "The smoke test succeeded" in capsys.readouterr().out
 
 
 def test_a_smoke_test_that_fails_cleans_up_too(tmp_path: Path) -> None:
@@ -237,5 +239,5 @@ def test_a_photo_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_database_from_here_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setattr(sys, "argv", ["smoke", "--here"])
-    with pytest.raises(OperatorError, match="set DATABASE_URL and GOOGLE_CLOUD_PROJECT"):
+    with pytest.raises(OperatorError, match="set DATABASE_URL, GOOGLE_CLOUD_PROJECT and --bucket"):
         smoke.main()

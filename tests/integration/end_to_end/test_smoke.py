@@ -34,7 +34,7 @@ def test_a_photo_goes_through_and_nothing_of_it_is_left(
     run(cloud, monkeypatch)
     said = capfd.readouterr().out
     assert "1 faces, " in said
-    assert "it works" in said
+    assert "The smoke test succeeded" in said
     assert left_over(cloud) == 0
 
 
@@ -43,7 +43,7 @@ def test_a_photo_without_a_face_fails_and_nothing_of_it_is_left(
 ) -> None:
     from local.demo.sample_pictures import face_free_pictures  # noqa: PLC0415
 
-    with pytest.raises(OperatorError, match="this failed"):
+    with pytest.raises(OperatorError, match="this command failed"):
         run(cloud, monkeypatch, str(face_free_pictures()[0].path))
     assert "no face was found" in capfd.readouterr().out
     assert left_over(cloud) == 0

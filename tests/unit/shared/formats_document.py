@@ -16,34 +16,36 @@ _SIDE = 512
 
 _HEAD = """# Formats
 
-What comes of each kind of file, written from the cases of the tests (`make formats`;
-`tests/unit/shared/format_cases.py` and `test_formats.py`): one row a test. Detect reads a photo and admin shows it with
-the same code and the same limits.
+The tables list the kinds of files that Trombi reads, refuses or skips. They are generated from the test cases
+(`make formats`; `tests/unit/shared/format_cases.py` and `test_formats.py`), and each row is one test. Detect, which
+analyses photos, and admin, which shows them, use the same decoder and the same limits.
 
-- **What a file is** is decided by its bytes; names and content types may say anything.
-- **Orientation** is EXIF's alone, as in browsers; of HEIC and AVIF their own property, of TIFF its tag. XMP's
-  `tiff:Orientation` is not looked at: boxes would lie elsewhere on a page that shows the photo itself.
-- **Metadata never costs the picture.** It is taken away before a decoder sees the file. Damage of pixels, or of what
-  says how to read them, is damage. A wrong checksum alone is none: of the two that guard the pixels of a PNG, one has
-  to be right.
-- **Raw files** are read from the JPEG in full size that most cameras put in: at least two thirds as long as the
-  sensor's picture, or 1,280 pixels where that is not known. Nobody is looked for on a thumbnail.
+- **File type.** The bytes of a file determine its type. Names and content types are ignored.
+- **Orientation.** Only the EXIF orientation is applied, as in browsers. HEIC and AVIF have their own orientation
+  property, and TIFF its tag. The XMP property `tiff:Orientation` is ignored. Browsers ignore it too; on a page that
+  shows the original photo, the boxes would otherwise be in the wrong places.
+- **Damaged metadata does not make a photo unreadable.** Metadata is removed before a decoder reads the file. A photo
+  counts as damaged only if its pixels are damaged, or the data needed to decode them.
+  A wrong checksum alone is not damage: one of the two checksums that protect the pixels of a PNG must be correct.
+- **Raw files.** Most cameras embed a full-size JPEG, and this JPEG is read. Its longer side must have at least two
+  thirds of the length of the sensor's picture, or 1,280 pixels if that length is unknown. Smaller previews are not
+  searched for faces.
 """
 
 _SIZES = """
 ## Sizes
 
-At most {pixels} megapixels (`MAX_PHOTO_PIXELS`) and {memory} MiB of memory (`MAX_PHOTO_MEMORY`) a photo, and {files}
-MiB a file (`MAX_PHOTO_BYTES`). What a pixel takes depends on the format, so with the defaults the largest photos have
-about:
+A photo may have at most {pixels} megapixels (`MAX_PHOTO_PIXELS`), need at most {memory} MiB of memory while it is
+decoded (`MAX_PHOTO_MEMORY`), and be at most {files} MiB as a file (`MAX_PHOTO_BYTES`). The memory per pixel depends on
+the format. With the defaults, the largest photos have about:
 
 | format | megapixels |
 |---|---|
 {rows}
 
-A baseline JPEG is reduced while it is decoded, so only the limit on pixels holds; a progressive one needs the whole
-picture's coefficients first. Photos that are decoded side by side share the same memory: who finds no room is answered
-429 by detect, and 503 with `Retry-After` by admin.
+A baseline JPEG is reduced while it is decoded, so only the limit on pixels applies. A progressive JPEG needs the
+coefficients of the whole picture first. All photos that an instance decodes at the same time share this memory. If
+there is not enough, detect answers 429, and admin answers 503 with `Retry-After`.
 """
 
 
@@ -77,7 +79,7 @@ def _samples() -> dict[str, bytes]:
 
 
 def _largest(data: bytes, limits: DecodeLimits) -> int:
-    """Megapixels, rounded down: what a pixel takes beside the result, which has a largest size."""
+    """The most megapixels within the limits, rounded down. The result, whose size is bounded, is counted separately."""
     reduced = dataclasses.replace(limits, max_side=_SIDE // 4)
     whole = dataclasses.replace(limits, max_side=_SIDE)
     of_result = (memory_needed(data, whole) - memory_needed(data, reduced)) / (1 - 1 / 16)
