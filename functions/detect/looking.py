@@ -114,40 +114,56 @@ def _canvas_side(pixels: float) -> int:
 
 
 def look_closer(
-    detector: Detector, photo: Pyramid, windows: Sequence[Window], *, least: float
-) -> tuple[Floats, Floats]:
-    """Look at windows of the photo, all on one canvas: the best score in the middle of each [n], and its size [n].
+    detector: Detector, photo: Pyramid, windows: Sequence[Window], *, least: float, pixels: int = WINDOW_PIXELS
+) -> Detections:
+    """Look at windows of the photo, all on one canvas, and return the best detection in the middle of each [n].
 
-    Sizes are in pixels of the original. Both are 0 where nothing scores `least` or more.
+    Each window is shown on `pixels` x `pixels`, a multiple of 32. Places are those of the photo itself, also where the
+    window was turned. Where nothing scores `least` or more, all numbers are 0.
     """
-    scores, sizes = (np.zeros(len(windows), dtype=np.float32) for _ in range(2))
+    best = Detections(
+        *(np.zeros((len(windows), *shape), dtype=np.float32) for shape in ((4,), (), (5, 2))),
+    )
     if not windows:
-        return scores, sizes
+        return best
     columns = min(len(windows), _WINDOWS_A_ROW)
     rows = math.ceil(len(windows) / columns)
-    canvas = np.zeros((rows * WINDOW_PIXELS, columns * WINDOW_PIXELS, 3), dtype=np.uint8)
-    corners = np.array([divmod(number, columns)[::-1] for number in range(len(windows))], np.float32) * WINDOW_PIXELS
+    canvas = np.zeros((rows * pixels, columns * pixels, 3), dtype=np.uint8)
+    corners = np.array([divmod(number, columns)[::-1] for number in range(len(windows))], np.float32) * pixels
     for window, (x, y) in zip(windows, corners.astype(int), strict=True):
-        canvas[y : y + WINDOW_PIXELS, x : x + WINDOW_PIXELS] = _shown(photo, window)
-    found, _ = detector.detect(canvas[..., ::-1].copy(), [canvas.shape[1::-1]], det_thresh=least)
-    middle = (0.5 - _BESIDE) * WINDOW_PIXELS, (0.5 + _BESIDE) * WINDOW_PIXELS
+        canvas[y : y + pixels, x : x + pixels] = _shown(photo, window, pixels)
+    found, landmarks = detector.detect(canvas[..., ::-1].copy(), [canvas.shape[1::-1]], det_thresh=least)
+    seen = Detections(found[:, :4], found[:, 4], landmarks)
+    middle = (0.5 - _BESIDE) * pixels, (0.5 + _BESIDE) * pixels
     boxes = np.concatenate([corners + middle[0], corners + middle[1]], axis=1)
-    seen = Detections(found[:, :4], found[:, 4], np.zeros((len(found), 5, 2), dtype=np.float32))
-    for number, window in enumerate(windows):
+    for number, (window, corner) in enumerate(zip(windows, corners, strict=True)):
         here = np.flatnonzero(within(seen.centres(), boxes[number : number + 1])[:, 0])
         if len(here):
-            best = here[seen.scores[here].argmax()]
-            scores[number] = seen.scores[best]
-            sizes[number] = seen.sizes()[best] * window.side / WINDOW_PIXELS
-    return scores, sizes
+            chosen = seen.chosen(here[seen.scores[here].argmax(keepdims=True)]).moved(*-corner)
+            there = _from_window(chosen, window, pixels)
+            best.boxes[number], best.scores[number], best.landmarks[number] = (
+                there.boxes[0],
+                there.scores[0],
+                there.landmarks[0],
+            )
+    return best
 
 
-def _shown(photo: Pyramid, window: Window) -> npt.NDArray[Any]:
-    """Cut a window out, uint8[WINDOW_PIXELS, WINDOW_PIXELS, 3] RGB; black beyond the photo's edge."""
-    level = photo.for_crop(WINDOW_PIXELS / window.side)
+def _from_window(found: Detections, window: Window, pixels: int) -> Detections:
+    """Return where detections in a window as it is shown are in the photo."""
+    if window.turn is not None:
+        found = turned_back(found, window.turn, pixels, pixels)
+    step = np.float32(window.side / pixels)
+    left, top = window.x - window.side / 2, window.y - window.side / 2
+    return Detections(found.boxes * step, found.scores, found.landmarks * step).moved(left, top)
+
+
+def _shown(photo: Pyramid, window: Window, pixels: int) -> npt.NDArray[Any]:
+    """Cut a window out, uint8[pixels, pixels, 3] RGB; black beyond the photo's edge."""
+    level = photo.for_crop(pixels / window.side)
     ((x, y),) = level.place(np.array([[window.x, window.y]]))
-    scale = WINDOW_PIXELS * level.step / window.side
-    middle = (WINDOW_PIXELS - 1) / 2
+    scale = pixels * level.step / window.side
+    middle = (pixels - 1) / 2
     matrix = np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
-    shown = cv2.warpAffine(level.pixels, matrix, (WINDOW_PIXELS, WINDOW_PIXELS))
+    shown = cv2.warpAffine(level.pixels, matrix, (pixels, pixels))
     return shown if window.turn is None else cv2.rotate(shown, window.turn)
