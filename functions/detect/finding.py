@@ -62,14 +62,11 @@ _CROWD_WINDOW_FACES: Final = 2.5
 # ---- Turned faces. A face that lies or stands on its head is often found as an upright one, its landmarks squeezed
 # or turned, and its embedding no good (mean cosine 0.34 to the same face upright). Of 146 such faces all had a roll
 # beyond 45 degrees, a mouth narrower than a third of the box or eyes nearer than .38 of it; of 72 upright ones 5 had,
-# in profile. Beside found faces a weak one is suspected when its mouth is narrower still, though its box is no
-# column (arms and necks are), or when its box is hardly higher than wide, as that of a lying face.
+# in profile.
 _LYING_ROLL: Final = 45.0
 _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
-_WEAK_NARROW_MOUTH: Final = 0.22
 _LYING_HEIGHT: Final = 1.1
-_TALLEST: Final = 1.65
 # A found face that scored less than this times the threshold is looked at too, and one of which a photo without any
 # other face shows so little is enough for a look at the photo turned.
 _DOUBTFUL_SHARE: Final = 1.2
@@ -80,16 +77,14 @@ _ALONE_SHARE: Final = 0.7
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
 _TURNED_WINDOW: Final = 1.7
 _MOST_SUSPECTS: Final = 16
-_MOST_WEAK_SUSPECTS: Final = 2
 _MOST_SUSPECTS_ALONE: Final = 4
-# A turned face that was not found is looked for at the best traces beside found ones, all of them unknown: of 136 such
-# portraits that left one, 120 left it among the four best, 93 of 0.1 and more. On 32 pixels 117 showed
-# .3 and more from their own side, and on 128 pixels nearly all .6.
-_FEW_TRACES: Final = 4
-_MANY_TRACES: Final = 16
-_GLANCE: Final = 1.3
-_GLANCE_PIXELS: Final = 32
-_GLANCE_SHARE: Final = 0.6
+# A turned face that was not found at all, beside found ones: of 136 such portraits that left a trace, 120 left it among
+# the four strongest. Seen from their own side in a window of 1.3 times the trace on 32 pixels 118 of them score half
+# the threshold and more, and 2.2 times on 128 pixels all but one .6. After a look for small faces there are
+# more traces, weaker ones, and windows in which more is seen. How many, their share of the threshold, side and pixels.
+_FEW_TRACES: Final = (4, _WEAK_SHARE, 1.3, 32)
+_MANY_TRACES: Final = (12, WEAKEST, 2.2, 64)
+_GLANCE_SHARE: Final = 0.5
 _REGION: Final = 2.2
 _REGION_PIXELS: Final = 128
 # A face that only the turned look has seen is to be that sure, unless most of the photo's faces are turned like it:
@@ -116,12 +111,13 @@ def find(
     seen = search.closer([*places, *suspects.windows()])
     confirmed = search.confirmed(seen.chosen(np.arange(len(places))))
     found = search.with_turned(found, suspects, suspects.by_turn(seen.scores[len(places) :]))
-    found = search.with_lying(found, weak, DETECTION_SIZES[-1], most=_FEW_TRACES)
+    found = search.with_lying(found, weak, DETECTION_SIZES[-1], many=False)
     found = search.with_crowd(found, confirmed, DETECTION_SIZES[-1])
     if not len(found) and search.longer_side >= _LARGE_PHOTO:
         found, weak = search.looked((FAR_SIZE,))
         confirmed = search.confirmed(search.closer(search.promising(weak, FAR_SIZE, many=True)))
-        found = search.with_crowd(found.chosen(search.small(found)), confirmed, FAR_SIZE)
+        found = search.with_lying(found.chosen(search.small(found)), weak, FAR_SIZE, many=True)
+        found = search.with_crowd(found, confirmed, FAR_SIZE)
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
 
@@ -223,7 +219,7 @@ class _Search:
                 self.refine()
             more, weak = self.looked((canvas,))
             found = _kept(found.and_also(_new(more.chosen(self.small(more)), found)))
-            found = self.with_lying(found, weak, canvas, most=_MANY_TRACES)
+            found = self.with_lying(found, weak, canvas, many=True)
             if canvas < CROWD_SIZES[-1]:
                 confirmed = self.confirmed(self.closer(self.promising(weak, canvas, many=False)))
         return found
@@ -235,9 +231,8 @@ class _Search:
     def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
         """Take the faces that are turned as they are found in the photo turned; `scores` [n,4] are by _TURNS."""
         turns = scores.argmax(axis=1)
-        # A weak one is no face yet: it has to become one, the surer the less reason there is to look for it.
-        enough = self.threshold * (1.0 if len(found) else _ALONE_SHARE)
-        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < enough)] = 0
+        # A trace is no face yet: it has to become one.
+        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < _ALONE_SHARE * self.threshold)] = 0
         turned_by = np.zeros(len(found), dtype=np.intp)
         of_found = suspects.numbers >= 0
         turned_by[suspects.numbers[of_found]] = turns[of_found]
@@ -245,7 +240,7 @@ class _Search:
             found, turned_by = self._with_turn(found, turned_by, turn)
         return found
 
-    def with_lying(self, found: Detections, weak: Detections, canvas: int, *, most: int) -> Detections:
+    def with_lying(self, found: Detections, weak: Detections, canvas: int, *, many: bool) -> Detections:
         """Add turned faces of which a look on this canvas has seen no more than traces, beside faces that it found.
 
         The best traces are glanced at from the three other sides, and where one of them shows something, it is looked
@@ -253,10 +248,11 @@ class _Search:
         """
         if not len(found):
             return found
-        is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= _WEAK_SHARE * self.threshold)
+        most, least, side, pixels = _MANY_TRACES if many else _FEW_TRACES
+        is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= least * self.threshold)
         traces = distinct(weak.chosen(is_trace & ~within(weak.centres(), found.boxes).any(axis=1)))
         boxes = traces.boxes[:most].tolist()
-        glanced = self.closer([_around(box, turn, _GLANCE) for box in boxes for turn in _TURNS[1:]], pixels=_GLANCE_PIXELS)
+        glanced = self.closer([_around(box, turn, side) for box in boxes for turn in _TURNS[1:]], pixels=pixels)
         scores = glanced.scores.reshape(-1, len(_TURNS) - 1)
         likely = [
             (box, _TURNS[1 + int(row.argmax())])
@@ -313,17 +309,11 @@ def _new(found: Detections, known: Detections) -> Detections:
 
 
 def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspects:
-    """Choose the faces, found and nearly found, that may be turned; where none was found, whatever is likeliest."""
+    """Choose the faces that may be turned: the doubtful of those found; where there are none, the best traces."""
     doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
     certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
-    # Where nothing was found, whatever is likeliest; beside found faces, what is hardly an upright one.
-    share, most = (_SOLID_SHARE, _MOST_WEAK_SUSPECTS) if len(found) else (_WEAK_SHARE, _MOST_SUSPECTS_ALONE)
-    perhaps = distinct(weak.chosen(weak.scores >= share * threshold))
-    if len(found):
-        heights = _heights(perhaps.boxes)
-        squeezed = _look_turned(perhaps, _WEAK_NARROW_MOUTH, 0.0) & (heights < _TALLEST)
-        perhaps = perhaps.chosen(squeezed | (heights <= _LYING_HEIGHT))
-    perhaps = perhaps.chosen(np.arange(min(len(perhaps), most)))
+    perhaps = distinct(weak.chosen(weak.scores >= _WEAK_SHARE * threshold))
+    perhaps = perhaps.chosen(np.arange(0 if len(found) else min(len(perhaps), _MOST_SUSPECTS_ALONE)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
         np.concatenate([certain, np.full(len(perhaps), -1)]),
