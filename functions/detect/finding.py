@@ -7,6 +7,7 @@ one at the photo turned. So neither depends on what the first look has found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -44,12 +45,20 @@ _STRONG_SHARE: Final = 0.5
 # ---- Crowds. Detectors lose faces below some 9 pixels of the canvas, and some below 32. When a face below 12 was
 # found, or a closer look confirms a smaller one, there is a larger look, and only small faces are taken from it, for
 # it sees parts of large faces as faces.
-CROWD_SIZES: Final = (1280, 1920)
+CROWD_SIZES: Final = (1280, 1920, 3840)
 _CROWD_WHEN_BELOW: Final = 12.0
-# Dim faces of 32 pixels in 4,096 leave no trace in the first look. A photo so large in which nothing at all was found
-# gets one more, in which they are as large as those of 40 that it always sees.
-FAR_SIZE: Final = 896
+# Dim faces of 32 pixels in 4,096 leave no trace in the first look, and clutter leaves stronger ones than small faces.
+# So a photo so large in which nothing at all was found gets the first larger look without any evidence.
+FAR_SIZE: Final = 1280
 _LARGE_PHOTO: Final = 2560
+# Where so many small faces were found there is a last look, at nearly all the pixels there are: of pages of 600
+# portraits with faces of 36 to 55 pixels in 4,096 that at 1,920 shows 414 to 600, that at 3,840 593 to 600.
+_MANY_FACES: Final = 60
+_SMALL_IN_CROWD: Final = 32.0
+_LARGEST_ENLARGEMENT: Final = 1.25
+# A photo longer than this many times its width is looked at on longer canvases, as large as those of one of 4:3.
+_LONG: Final = 3.0
+_USUAL_RATIO: Final = 4 / 3
 _CROWD_TAKES_BELOW: Final = 32.0
 # Windows for them: a few in most photos; more where there are more promising places, or where nothing was found.
 _FEW_WINDOWS: Final = 4
@@ -103,17 +112,18 @@ def find(
     Numbers that make no sense (not finite) are passed on: the caller counts them.
     """
     search = _Search(detector, photo, threshold, refine)
+    first = DETECTION_SIZES[-1]
+    search.see_enough_for(first)
     found, weak = search.looked(DETECTION_SIZES)
-    places = search.promising(weak, DETECTION_SIZES[-1], many=not len(found))
-    suspects = _suspects(
-        found, weak.chosen(search.canvas_sizes(weak, DETECTION_SIZES[-1]) >= _CROWD_WHEN_BELOW), threshold
-    )
+    places = search.promising(weak, first, many=not len(found))
+    suspects = _suspects(found, weak.chosen(search.canvas_sizes(weak, first) >= _CROWD_WHEN_BELOW), threshold)
     seen = search.closer([*places, *suspects.windows()])
     confirmed = search.confirmed(seen.chosen(np.arange(len(places))))
     found = search.with_turned(found, suspects, suspects.by_turn(seen.scores[len(places) :]))
-    found = search.with_lying(found, weak, DETECTION_SIZES[-1], many=False)
-    found = search.with_crowd(found, confirmed, DETECTION_SIZES[-1])
+    found = search.with_lying(found, weak, first, many=False)
+    found = search.with_crowd(found, confirmed, first)
     if not len(found) and search.longer_side >= _LARGE_PHOTO:
+        search.see_enough_for(FAR_SIZE)
         found, weak = search.looked((FAR_SIZE,))
         confirmed = search.confirmed(search.closer(search.promising(weak, FAR_SIZE, many=True)))
         found = search.with_lying(found.chosen(search.small(found)), weak, FAR_SIZE, many=True)
@@ -163,9 +173,21 @@ class _Search:
         """Of the original photo, in pixels."""
         return self.photo.finest.longer_side * self.photo.finest.step
 
+    @property
+    def stretch(self) -> float:
+        """By how much longer the canvases are than those of a photo that is not long: 1 for nearly all."""
+        height, width = self.photo.finest.pixels.shape[:2]
+        ratio = max(height, width) / min(height, width)
+        return math.sqrt(ratio / _USUAL_RATIO) if ratio > _LONG else 1.0
+
+    def see_enough_for(self, canvas: int) -> None:
+        """Give a long photo, which was reduced by its length, the pixels that a look on this canvas shows."""
+        if self.stretch > 1.0 and self.photo.finest.longer_side < canvas * self.stretch:
+            self.refine()
+
     def looked(self, sizes: tuple[int, ...]) -> tuple[Detections, Detections]:
         """Take a look: the faces, and what the detector nearly took for another face, best first."""
-        seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST)
+        seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST, stretch=self.stretch)
         # NaN compares false with everything: it goes to the faces.
         is_weak = np.asarray(seen.scores < self.threshold)
         found, weak = _kept(seen.chosen(~is_weak)), seen.chosen(is_weak)
@@ -174,7 +196,7 @@ class _Search:
 
     def canvas_sizes(self, detections: Detections, canvas: int) -> Floats:
         """The sizes of detections in pixels of a canvas with that longer side."""
-        return np.asarray(detections.sizes() * np.float32(canvas / self.longer_side))
+        return np.asarray(detections.sizes() * np.float32(canvas * self.stretch / self.longer_side))
 
     def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
         """Windows around the weak detections that are likeliest to be small faces; fewer, unless `many` are wanted."""
@@ -182,7 +204,7 @@ class _Search:
         tiny = (sizes < _CROWD_WHEN_BELOW) & (weak.scores >= (WEAKEST if many else _WEAK_SHARE) * self.threshold)
         strong = (sizes < _CROWD_TAKES_BELOW) & (weak.scores >= _STRONG_SHARE * self.threshold)
         likely = weak.chosen(np.asarray(tiny | strong))
-        pixel = self.longer_side / canvas
+        pixel = self.longer_side / (canvas * self.stretch)
         windows: list[Window] = []
         for (x, y), size in zip(likely.centres().tolist(), likely.sizes().tolist(), strict=True):
             if all(max(abs(x - other.x), abs(y - other.y)) > _CROWD_WHEN_BELOW * pixel for other in windows):
@@ -208,25 +230,39 @@ class _Search:
     def with_crowd(self, found: Detections, confirmed: Floats, canvas: int) -> Detections:
         """Add what larger looks than the one on this canvas find, as long as there is reason for one."""
         while canvas < CROWD_SIZES[-1]:
-            sizes = found.sizes()
-            reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
-            if not reasons:
+            larger = self.larger_canvas(found, confirmed, canvas)
+            if larger is None:
                 break
-            wanted = _CROWD_WHEN_BELOW * self.longer_side / min(reasons)
-            larger = [size for size in CROWD_SIZES if size > canvas]
-            canvas = next((size for size in larger if size >= wanted), larger[-1])
-            if self.photo.finest.longer_side < canvas:
-                self.refine()
+            canvas = larger
             more, weak = self.looked((canvas,))
-            found = _kept(found.and_also(_new(more.chosen(self.small(more)), found)))
+            found = _kept(found.and_also(_new(more.chosen(self.small(more, canvas)), found)))
             found = self.with_lying(found, weak, canvas, many=True)
             if canvas < CROWD_SIZES[-1]:
                 confirmed = self.confirmed(self.closer(self.promising(weak, canvas, many=False)))
         return found
 
-    def small(self, detections: Detections) -> Mask:
-        """Mark what may be taken from a larger look."""
-        return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < _CROWD_TAKES_BELOW)
+    def larger_canvas(self, found: Detections, confirmed: Floats, canvas: int) -> int | None:
+        """The canvas that the small faces need which the last look found or a closer look confirmed; None for none."""
+        *usual, last = CROWD_SIZES
+        sizes = found.sizes()
+        reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
+        if reasons and canvas < usual[-1]:
+            wanted = _CROWD_WHEN_BELOW * self.longer_side / (min(reasons) * self.stretch)
+            larger = [size for size in usual if size > canvas]
+            chosen = next((size for size in larger if size >= wanted), larger[-1])
+        elif canvas >= usual[0] and (self.canvas_sizes(found, canvas) < _SMALL_IN_CROWD).sum() >= _MANY_FACES:
+            chosen = last
+        else:
+            return None
+        if self.photo.finest.longer_side < chosen * self.stretch:
+            self.refine()
+        has_enough = self.photo.finest.longer_side * _LARGEST_ENLARGEMENT >= chosen * self.stretch
+        return chosen if chosen < last or has_enough else None
+
+    def small(self, detections: Detections, canvas: int = DETECTION_SIZES[-1]) -> Mask:
+        """Mark what may be taken from a look on this canvas: a very large one sees parts of smaller faces."""
+        largest = _CROWD_TAKES_BELOW if canvas < CROWD_SIZES[-1] else _CROWD_TAKES_BELOW / 2
+        return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < largest)
 
     def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
         """Take the faces that are turned as they are found in the photo turned; `scores` [n,4] are by _TURNS."""
@@ -250,7 +286,9 @@ class _Search:
             return found
         most, least, side, pixels = _MANY_TRACES if many else _FEW_TRACES
         is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= least * self.threshold)
-        traces = distinct(weak.chosen(is_trace & ~within(weak.centres(), found.boxes).any(axis=1)))
+        is_trace = is_trace & ~within(weak.centres(), found.boxes).any(axis=1)
+        is_trace = is_trace & (overlaps(weak.boxes, found.boxes) <= _TURNED_IOU).all(axis=1)
+        traces = distinct(weak.chosen(np.asarray(is_trace)))
         boxes = traces.boxes[:most].tolist()
         glanced = self.closer([_around(box, turn, side) for box in boxes for turn in _TURNS[1:]], pixels=pixels)
         scores = glanced.scores.reshape(-1, len(_TURNS) - 1)
@@ -265,13 +303,22 @@ class _Search:
         seen = _kept(distinct(seen))
         apart = (overlaps(seen.boxes, found.boxes) <= _TURNED_IOU).all(axis=1)
         apart &= ~within(found.centres(), seen.boxes).any(axis=0) & ~within(seen.centres(), found.boxes).any(axis=1)
-        return found.and_also(seen.chosen(apart))
+        return found.and_also(seen.chosen(np.asarray(apart)))
 
     def _with_turn(
         self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int
     ) -> tuple[Detections, npt.NDArray[np.intp]]:
         """Look at the photo turned: what is a face there rather than upright replaces what was found, or adds to it."""
-        seen = _kept(look(self.detector, self.photo, DETECTION_SIZES, least=self.threshold, turn=_TURNS[turn]))
+        seen = _kept(
+            look(
+                self.detector,
+                self.photo,
+                DETECTION_SIZES,
+                least=self.threshold,
+                turn=_TURNS[turn],
+                stretch=self.stretch,
+            )
+        )
         boxes = seen.boxes.tolist()
         turned = self.closer([_around(box, _TURNS[turn]) for box in boxes])
         upright = self.closer([_around(box, None) for box in boxes])

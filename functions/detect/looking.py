@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import cv2
@@ -56,18 +57,26 @@ class Window:
 
 
 def look(
-    detector: Detector, photo: Pyramid, sizes: tuple[int, ...], *, least: float, turn: int | None = None
+    detector: Detector,
+    photo: Pyramid,
+    sizes: tuple[int, ...],
+    *,
+    least: float,
+    turn: int | None = None,
+    stretch: float = 1.0,
 ) -> Detections:
-    """Look at the photo on canvases of these longer sides, and return what scores `least` or more.
+    """Look at the photo on canvases of these longer sides, times `stretch`, and return what scores `least` or more.
 
     `turn` is one of cv2's rotations: the photo is looked at turned; places are those of the photo itself.
     """
+    most = _LARGEST_CANVAS * stretch
+    sizes = tuple(round(size * stretch) for size in sizes)
     level = photo.for_canvas(max(sizes))
     blue_first = np.asarray(cv2.cvtColor(level.pixels, cv2.COLOR_RGB2BGR), dtype=np.uint8)
     if turn is not None:
         blue_first = np.asarray(cv2.rotate(blue_first, turn), dtype=np.uint8)
-    if max(sizes) > _LARGEST_CANVAS:
-        found = _look_in_tiles(detector, blue_first, max(sizes), least)
+    if max(sizes) > most:
+        found = _look_in_tiles(detector, blue_first, max(sizes), least, most)
     else:
         found = _look_once(detector, blue_first, sizes, least)
     if turn is not None:
@@ -82,25 +91,26 @@ def _look_once(detector: Detector, blue_first: Pixels, sizes: tuple[int, ...], l
     return Detections(found[:, :4], found[:, 4], landmarks)
 
 
-def _look_in_tiles(detector: Detector, blue_first: Pixels, size: int, least: float) -> Detections:
-    """Look at overlapping halves or quarters, each on a canvas of its own."""
+def _look_in_tiles(detector: Detector, blue_first: Pixels, size: int, least: float, most: float) -> Detections:
+    """Look at overlapping parts, each on a canvas of its own of about `most` pixels or fewer along a side."""
     height, width = blue_first.shape[:2]
     scale = size / max(height, width)
     found = []
-    for top, bottom in _parts(height, scale):
-        for left, right in _parts(width, scale):
+    for top, bottom in _parts(height, scale, most):
+        for left, right in _parts(width, scale, most):
             part = np.ascontiguousarray(blue_first[top:bottom, left:right])
             longer = round(max(part.shape[:2]) * scale)
             found.append(_look_once(detector, part, (longer,), least).moved(left, top))
     return distinct(reduce(Detections.and_also, found))
 
 
-def _parts(side: int, scale: float) -> list[tuple[int, int]]:
-    """Cut a side into two overlapping halves; a short one (in canvas pixels) stays whole."""
-    if side * scale <= _LARGEST_CANVAS:
+def _parts(side: int, scale: float, most: float) -> list[tuple[int, int]]:
+    """Cut a side into equal overlapping parts; a short one (in canvas pixels) stays whole."""
+    if side * scale <= most:
         return [(0, side)]
-    middle, half = side / 2, _TILE_OVERLAP / scale / 2
-    return [(0, math.ceil(middle + half)), (math.floor(middle - half), side)]
+    count, overlap = math.ceil(side * scale / (most - _TILE_OVERLAP)), _TILE_OVERLAP / scale / 2
+    cuts = [side * number / count for number in range(count + 1)]
+    return [(max(0, math.floor(begin - overlap)), min(side, math.ceil(end + overlap))) for begin, end in pairwise(cuts)]
 
 
 def canvases(width: int, height: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -139,7 +149,7 @@ def look_closer(
     for number, (window, corner) in enumerate(zip(windows, corners, strict=True)):
         here = np.flatnonzero(within(seen.centres(), boxes[number : number + 1])[:, 0])
         if len(here):
-            chosen = seen.chosen(here[seen.scores[here].argmax(keepdims=True)]).moved(*-corner)
+            chosen = seen.chosen(here[[seen.scores[here].argmax()]]).moved(*-corner)
             there = _from_window(chosen, window, pixels)
             best.boxes[number], best.scores[number], best.landmarks[number] = (
                 there.boxes[0],
