@@ -233,7 +233,7 @@ class _Search:
         return np.asarray(sizes[(seen.scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & self.small(seen)])
 
     def alike(self, found: Detections, weak: Detections, canvas: int) -> Floats:
-        """The sizes of several small traces beside a found face that is as small: more may be just below the threshold."""
+        """The sizes of small traces beside a found face as small, where there are several."""
         sizes = self.canvas_sizes(weak, canvas)
         is_alike = (
             (sizes >= _CROWD_WHEN_BELOW) & (sizes < _JUST_SEEN) & (weak.scores >= _JUST_NOT_SHARE * self.threshold)
