@@ -72,6 +72,18 @@ _MANY_PLACES: Final = 8
 _CROWD_WINDOW: Final = 24.0
 _CROWD_WINDOW_FACES: Final = 2.5
 
+
+@dataclass(frozen=True)
+class _Traces:
+    """How many traces are glanced at, from which score (a share of the threshold), and how: turned, cut out, shown."""
+
+    most: int
+    least: float
+    turns: tuple[int | None, ...]
+    side: float
+    pixels: int
+
+
 # ---- Turned faces. A face that lies or stands on its head is often found as an upright one, its landmarks squeezed
 # or turned, and its embedding no good (mean cosine 0.34 to the same face upright). Of 146 such faces all had a roll
 # beyond 45 degrees, a mouth narrower than a third of the box or eyes nearer than .38 of it; of 72 upright ones 5 had,
@@ -94,9 +106,15 @@ _MOST_SUSPECTS_ALONE: Final = 4
 # A turned face that was not found at all, beside found ones: of 136 such portraits that left a trace, 120 left it among
 # the four strongest. Seen from their own side in a window of 1.3 times the trace on 32 pixels 118 of them score half
 # the threshold and more, and 2.2 times on 128 pixels all but one .6. After a look for small faces there are
-# more traces, weaker ones, and windows in which more is seen. How many, their share of the threshold, side and pixels.
-_FEW_TRACES: Final = (4, _WEAK_SHARE, 1.3, 32)
-_MANY_TRACES: Final = (12, WEAKEST, 2.2, 64)
+# more traces, weaker ones, and windows in which more is seen; upright ones are among them too.
+_FEW_TRACES: Final = _Traces(most=3, least=_WEAK_SHARE, turns=_TURNS[1:], side=1.3, pixels=32)
+_MANY_TRACES: Final = _Traces(most=12, least=WEAKEST, turns=_TURNS, side=2.2, pixels=64)
+# Clutter leaves traces side by side, most of them around faces that were found. Of 87 turned portraits pasted into group
+# photos the three best traces show 21 when one within a width of a found face, or of a better trace, does not count, and
+# 18 when it does.
+_CLEAR_OF_FACES: Final = 2.0
+_CLEAR_OF_TRACES: Final = 0.7
+_MOST_TRACES: Final = 48
 _GLANCE_SHARE: Final = 0.5
 _REGION: Final = 2.2
 _REGION_PIXELS: Final = 128
@@ -125,13 +143,13 @@ def find(
     confirmed = search.confirmed(seen.chosen(np.arange(len(places))))
     found = search.with_turned(found, suspects, suspects.by_turn(seen.scores[len(places) :]))
     confirmed = np.concatenate([confirmed, search.alike(found, weak, first)])
-    found = search.with_lying(found, weak, first, many=False)
+    found = search.with_lying(found, weak, first, _FEW_TRACES)
     found = search.with_crowd(found, confirmed, first)
     if not len(found) and search.longer_side >= _LARGE_PHOTO:
         search.see_enough_for(FAR_SIZE)
         found, weak = search.looked((FAR_SIZE,))
         confirmed = search.confirmed(search.closer(search.promising(weak, FAR_SIZE, many=True)))
-        found = search.with_lying(found.chosen(search.small(found)), weak, FAR_SIZE, many=True)
+        found = search.with_lying(found.chosen(search.small(found)), weak, FAR_SIZE, _MANY_TRACES)
         found = search.with_crowd(found, confirmed, FAR_SIZE)
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
@@ -234,13 +252,14 @@ class _Search:
 
     def alike(self, found: Detections, weak: Detections, canvas: int) -> Floats:
         """The sizes of small traces beside a found face as small, where there are several."""
+        if not (self.canvas_sizes(found, canvas) < _JUST_SEEN).any():
+            return np.zeros(0, dtype=np.float32)
         sizes = self.canvas_sizes(weak, canvas)
         is_alike = (
             (sizes >= _CROWD_WHEN_BELOW) & (sizes < _JUST_SEEN) & (weak.scores >= _JUST_NOT_SHARE * self.threshold)
         )
         traces = distinct(weak.chosen(np.asarray(is_alike))).sizes()
-        is_small = bool((self.canvas_sizes(found, canvas) < _JUST_SEEN).any())
-        return traces if is_small and len(traces) >= _SEVERAL else traces[:0]
+        return traces if len(traces) >= _SEVERAL else traces[:0]
 
     def with_crowd(self, found: Detections, confirmed: Floats, canvas: int) -> Detections:
         """Add what larger looks than the one on this canvas find, as long as there is reason for one."""
@@ -251,7 +270,7 @@ class _Search:
             canvas = larger
             more, weak = self.looked((canvas,))
             found = _kept(found.and_also(_new(more.chosen(self.small(more, canvas)), found)))
-            found = self.with_lying(found, weak, canvas, many=True)
+            found = self.with_lying(found, weak, canvas, _MANY_TRACES)
             if canvas < CROWD_SIZES[-1]:
                 confirmed = self.confirmed(self.closer(self.promising(weak, canvas, many=False)))
         return found
@@ -291,34 +310,49 @@ class _Search:
             found, turned_by = self._with_turn(found, turned_by, turn)
         return found
 
-    def with_lying(self, found: Detections, weak: Detections, canvas: int, *, many: bool) -> Detections:
-        """Add turned faces of which a look on this canvas has seen no more than traces, beside faces that it found.
+    def with_lying(self, found: Detections, weak: Detections, canvas: int, rule: _Traces) -> Detections:
+        """Add faces of which a look on this canvas has seen no more than traces, beside faces that it found.
 
-        The best traces are glanced at from the three other sides, and where one of them shows something, it is looked
-        at closer from there.
+        The best traces are glanced at from the sides that the rule says, and where one of them shows something, it is
+        looked at closer from there.
         """
-        if not len(found):
-            return found
-        most, least, side, pixels = _MANY_TRACES if many else _FEW_TRACES
-        is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= least * self.threshold)
-        is_trace = is_trace & ~within(weak.centres(), found.boxes).any(axis=1)
-        is_trace = is_trace & (overlaps(weak.boxes, found.boxes) <= _TURNED_IOU).all(axis=1)
-        traces = distinct(weak.chosen(np.asarray(is_trace)))
-        boxes = traces.boxes[:most].tolist()
-        glanced = self.closer([_around(box, turn, side) for box in boxes for turn in _TURNS[1:]], pixels=pixels)
-        scores = glanced.scores.reshape(-1, len(_TURNS) - 1)
+        boxes = self.traces(found, weak, canvas, rule)
+        glanced = self.closer(
+            [_around(box, turn, rule.side) for box in boxes for turn in rule.turns], pixels=rule.pixels
+        )
+        scores = glanced.scores.reshape(-1, len(rule.turns))
         likely = [
-            (box, _TURNS[1 + int(row.argmax())])
+            (box, rule.turns[int(row.argmax())])
             for box, row in zip(boxes, scores, strict=True)
             if row.max() >= _GLANCE_SHARE * self.threshold
         ]
+        if not likely:
+            return found
         seen = self.closer([_around(box, turn, _REGION) for box, turn in likely], pixels=_REGION_PIXELS)
-        upright = self.closer([_around(box, None, _REGION) for box, _ in likely], pixels=_REGION_PIXELS)
-        seen = seen.chosen((seen.scores >= _DOUBTFUL_SHARE * self.threshold) & (seen.scores > upright.scores))
-        seen = _kept(distinct(seen))
+        sure = np.flatnonzero(seen.scores >= _DOUBTFUL_SHARE * self.threshold)
+        seen, turns = seen.chosen(sure), [likely[number][1] for number in sure]
+        upright = self.closer([_around(likely[number][0], None, _REGION) for number in sure], pixels=_REGION_PIXELS)
+        is_best = (seen.scores > upright.scores) | np.array([turn is None for turn in turns], dtype=np.bool_)
+        seen = _kept(distinct(seen.chosen(is_best)))
         apart = (overlaps(seen.boxes, found.boxes) <= _TURNED_IOU).all(axis=1)
         apart &= ~within(found.centres(), seen.boxes).any(axis=0) & ~within(seen.centres(), found.boxes).any(axis=1)
         return found.and_also(seen.chosen(np.asarray(apart)))
+
+    def traces(self, found: Detections, weak: Detections, canvas: int, rule: _Traces) -> list[list[float]]:
+        """The boxes of the best traces that are clear of each other and of the faces; none where no face was found."""
+        if not len(found):
+            return []
+        is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= rule.least * self.threshold)
+        traces = weak.chosen(np.flatnonzero(is_trace)[:_MOST_TRACES])
+        traces = traces.chosen(~within(traces.centres(), _grown(found.boxes, _CLEAR_OF_FACES)).any(axis=1))
+        chosen: list[list[float]] = []
+        clear = np.ones(len(traces), dtype=np.bool_)
+        while clear.any() and len(chosen) < rule.most:
+            best = int(clear.argmax())
+            chosen.append(traces.boxes[best].tolist())
+            apart = np.abs(traces.centres() - traces.centres()[best]).max(axis=1)
+            clear &= apart > _CLEAR_OF_TRACES * np.maximum(traces.sizes(), traces.sizes()[best])
+        return chosen
 
     def _with_turn(
         self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int
@@ -357,6 +391,12 @@ def _around(box: list[float], turn: int | None, side: float = _TURNED_WINDOW) ->
     return Window((left + right) / 2, (top + bottom) / 2, side * max(right - left, bottom - top), turn)
 
 
+def _grown(boxes: Floats, factor: float) -> Floats:
+    """Boxes [n,4], so many times as large around their middles."""
+    beyond = (boxes[:, 2:] - boxes[:, :2]) * np.float32((factor - 1) / 2)
+    return np.concatenate([boxes[:, :2] - beyond, boxes[:, 2:] + beyond], axis=1)
+
+
 def _kept(found: Detections) -> Detections:
     """Leave out what is too small and what is part of another face."""
     found = found.chosen((found.sizes() >= MIN_FACE_PIXELS) | ~np.isfinite(found.boxes).all(axis=1))
@@ -374,8 +414,9 @@ def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspect
     """Choose the faces that may be turned: the doubtful of those found; where there are none, the best traces."""
     doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
     certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
-    perhaps = distinct(weak.chosen(weak.scores >= _WEAK_SHARE * threshold))
-    perhaps = perhaps.chosen(np.arange(0 if len(found) else min(len(perhaps), _MOST_SUSPECTS_ALONE)))
+    perhaps = weak.chosen(weak.scores >= (_WEAK_SHARE * threshold if not len(found) else math.inf))
+    perhaps = distinct(perhaps)
+    perhaps = perhaps.chosen(np.arange(min(len(perhaps), _MOST_SUSPECTS_ALONE)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
         np.concatenate([certain, np.full(len(perhaps), -1)]),
