@@ -30,8 +30,8 @@ _WINDOWS_A_ROW: Final = (1, 2, 3, 4)
 _BESIDE: Final = 0.3
 
 # At most so many pixels along the longer side of one canvas; a larger look is made in tiles. SCRFD-10GF takes
-# 355 MiB at 1,280 x 960 and 655 at 1,920 x 1,440. Tiles overlap by the largest face that is taken from them.
-_LARGEST_CANVAS: Final = 1280
+# 390 MiB at 1,344 x 1,008 and 655 at 1,920 x 1,440. Tiles overlap by the largest face that is taken from them.
+_LARGEST_CANVAS: Final = 1344
 _TILE_OVERLAP: Final = 96
 
 
