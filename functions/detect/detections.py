@@ -101,7 +101,10 @@ def sure_and_weak(candidates: Floats, threshold: float, exact: Callable[[Floats]
 
 def by_region(middles: npt.NDArray[np.floating], a_side: int) -> npt.NDArray[np.intp]:
     """Number the regions, `a_side` x `a_side` of what points [n,2] span, that they lie in: [n]."""
-    begin, span = middles.min(axis=0, initial=np.inf), np.ptp(middles, axis=0) + 1.0
+    if not len(middles):
+        return np.zeros(0, dtype=np.intp)
+    middles = np.clip(np.nan_to_num(middles), -_FAR, _FAR)
+    begin, span = middles.min(axis=0), np.ptp(middles, axis=0) + 1.0
     columns, rows = ((middles - begin) * a_side / span).astype(np.intp).T
     return np.asarray(rows * a_side + columns)
 
