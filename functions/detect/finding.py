@@ -162,7 +162,7 @@ def find(
     if not len(found) and search.longer_side >= _LARGE_PHOTO:
         search.see_enough_for(FAR_SIZE)
         found, weak = search.looked((FAR_SIZE,))
-        confirmed = search.confirmed(search.closer(search.everywhere(weak, FAR_SIZE)))
+        confirmed = search.confirmed_twice(search.closer(search.everywhere(weak, FAR_SIZE)))
         # Tissue under a microscope has one face of .55 there, and nothing that a closer look confirms.
         is_sure = bool(len(confirmed)) or bool((found.scores >= _DOUBTFUL_SHARE * threshold).any())
         found = found.chosen(search.small(found) & is_sure)
@@ -277,6 +277,13 @@ class _Search:
         sizes = seen.sizes()
         return np.asarray(sizes[(seen.scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & self.small(seen)])
 
+    def confirmed_twice(self, seen: Detections) -> Floats:
+        """The sizes of those that are small faces on more pixels too, which few leaves and blossoms are."""
+        again = seen.chosen(seen.scores >= self.threshold)
+        return self.confirmed(
+            self.closer([_around(box, None, _REGION) for box in again.boxes.tolist()], pixels=_REGION_PIXELS)
+        )
+
     def alike(self, found: Detections, weak: Detections, canvas: int) -> Floats:
         """The sizes of small traces beside a found face as small, where there are several."""
         if not (self.canvas_sizes(found, canvas) < _JUST_SEEN).any():
@@ -369,7 +376,8 @@ class _Search:
         """The boxes of the best traces that are clear of each other and of the faces that were found."""
         is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= rule.least * self.threshold)
         traces = weak.chosen(np.flatnonzero(is_trace)[:_MOST_TRACES])
-        traces = traces.chosen(~within(traces.centres(), _grown(found.boxes, _CLEAR_OF_FACES)).any(axis=1))
+        near = within(traces.centres(), _grown(found.boxes, _CLEAR_OF_FACES)).any(axis=1)
+        traces = traces.chosen(np.asarray(~near))
         chosen: list[list[float]] = []
         clear = np.ones(len(traces), dtype=np.bool_)
         while clear.any() and len(chosen) < rule.most:
