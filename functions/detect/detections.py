@@ -20,9 +20,11 @@ _FRAGMENT_SHARE: Final = 0.7
 # Overlap (intersection over union) from which two detections are one face: insightface's own.
 SAME_FACE_IOU: Final = 0.4
 
-# Weak detections that are kept, and candidates that are looked through for them.
+# Weak detections that are kept, of each region, and candidates that are looked through for them. By regions, since
+# clutter in one of them would otherwise leave no room for faces in another.
 MOST_WEAK: Final = 256
-_MOST_CANDIDATES: Final = 1024
+_REGIONS_A_SIDE: Final = 4
+_MOST_CANDIDATES: Final = 4096
 _FAR: Final = 1 << 20
 
 
@@ -77,7 +79,8 @@ def distinct(found: Detections) -> Detections:
 def sure_and_weak(candidates: Floats, threshold: float, exact: Callable[[Floats], list[int]]) -> list[int]:
     """Suppress non-maxima among candidates [n,5], best first: those that reach the threshold by `exact`.
 
-    Of the others at most MOST_WEAK are kept, and none whose middle lies in one that was kept before.
+    Of the others at most MOST_WEAK are kept, from each sixteenth of the picture its best, and none whose middle lies in
+    one that was kept before.
     """
     sure = int((candidates[:, 4] >= threshold).sum())
     kept = exact(candidates[:sure])
@@ -88,7 +91,32 @@ def sure_and_weak(candidates: Floats, threshold: float, exact: Callable[[Floats]
     octaves = np.floor(np.log2(np.maximum((weak[free, 2:4] - weak[free, :2]).min(axis=1), 1.0)))
     cells = np.floor(middles[free] / (2.0 ** (octaves - 1))[:, None])
     _, first = np.unique((cells[:, 0] + 1j * cells[:, 1]) + octaves * _FAR, return_index=True)
-    return [*kept, *(sure + free[np.sort(first)[:MOST_WEAK]])]
+    weak_ones = free[np.sort(first)]
+    if len(weak_ones) > MOST_WEAK:
+        weak_ones = np.sort(
+            weak_ones[ranks(by_region(middles[weak_ones], _REGIONS_A_SIDE)) < MOST_WEAK // _REGIONS_A_SIDE**2]
+        )
+    return [*kept, *(sure + weak_ones)]
+
+
+def by_region(middles: npt.NDArray[np.floating], a_side: int) -> npt.NDArray[np.intp]:
+    """Number the regions, `a_side` x `a_side` of what points [n,2] span, that they lie in: [n]."""
+    if not len(middles):
+        return np.zeros(0, dtype=np.intp)
+    middles = np.clip(np.nan_to_num(middles), -_FAR, _FAR)
+    begin, span = middles.min(axis=0), np.ptp(middles, axis=0) + 1.0
+    columns, rows = ((middles - begin) * a_side / span).astype(np.intp).T
+    return np.asarray(rows * a_side + columns)
+
+
+def ranks(groups: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """How many before it are of the same group, of each of [n]."""
+    order = np.argsort(groups, kind="stable")
+    grouped = groups[order]
+    begins = np.searchsorted(grouped, grouped)
+    places = np.empty_like(order)
+    places[order] = np.arange(len(groups)) - begins
+    return places
 
 
 def turned_back(found: Detections, turn: int, width: int, height: int) -> Detections:

@@ -7,6 +7,7 @@ one at the photo turned. So neither depends on what the first look has found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +16,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from functions.detect.detections import SAME_FACE_IOU, Detections, distinct, fragments, overlaps, within
-from functions.detect.looking import Detector, Window, look, look_closer
+from functions.detect.detections import (
+    SAME_FACE_IOU,
+    Detections,
+    by_region,
+    distinct,
+    fragments,
+    overlaps,
+    ranks,
+    within,
+)
+from functions.detect.looking import WINDOW_PIXELS, Detector, Window, look, look_closer
 from functions.detect.pyramid import Pyramid
 from functions.detect.quality import rolls
 
@@ -44,32 +54,57 @@ _STRONG_SHARE: Final = 0.5
 # ---- Crowds. Detectors lose faces below some 9 pixels of the canvas, and some below 32. When a face below 12 was
 # found, or a closer look confirms a smaller one, there is a larger look, and only small faces are taken from it, for
 # it sees parts of large faces as faces.
-CROWD_SIZES: Final = (1280, 1920)
+CROWD_SIZES: Final = (1280, 1920, 3840)
 _CROWD_WHEN_BELOW: Final = 12.0
-# Dim faces of 32 pixels in 4,096 leave no trace in the first look. A photo so large in which nothing at all was found
-# gets one more, in which they are as large as those of 40 that it always sees.
-FAR_SIZE: Final = 896
+# Dim faces of 32 pixels in 4,096 leave no trace in the first look, and clutter leaves stronger ones than small faces.
+# So a photo so large in which nothing at all was found gets a larger look without any evidence. At 1,280 tight
+# portraits of 65 pixels in 6,000 leave no trace before a plain background, at 1,344 they do.
+FAR_SIZE: Final = 1344
 _LARGE_PHOTO: Final = 2560
+# Where so many small faces were found there is a last look, at nearly all the pixels there are: of pages of 600
+# portraits with faces of 36 to 55 pixels in 4,096 that at 1,920 shows 414 to 600, that at 3,840 593 to 600.
+_MANY_FACES: Final = 60
+_SMALL_IN_CROWD: Final = 32.0
+_LARGEST_ENLARGEMENT: Final = 1.25
+# Of six portraits of 15 pixels of the canvas the first look may find one; the others leave scores of 0.13 to 0.34.
+_JUST_SEEN: Final = 20.0
+_JUST_NOT_SHARE: Final = 0.2
+_SEVERAL: Final = 2
+# A photo longer than this many times its width is looked at on longer canvases, as large as those of one of 4:3.
+_LONG: Final = 3.0
+_USUAL_RATIO: Final = 4 / 3
 _CROWD_TAKES_BELOW: Final = 32.0
 # Windows for them: a few in most photos; more where there are more promising places, or where nothing was found.
 _FEW_WINDOWS: Final = 4
 _MANY_WINDOWS: Final = 16
 _MANY_PLACES: Final = 8
+# After the look at a large photo in which nothing was found: in each of 4 x 4 regions.
+_REGIONS: Final = 4
+_WINDOWS_A_REGION: Final = 3
 # Their side in pixels of the canvas, and of faces: a window of 24 shows a face of 9 on 24 of its 64 pixels.
 _CROWD_WINDOW: Final = 24.0
 _CROWD_WINDOW_FACES: Final = 2.5
 
+
+@dataclass(frozen=True)
+class _Traces:
+    """How many traces are glanced at, from which score (a share of the threshold), and how: turned, cut out, shown."""
+
+    most: int
+    least: float
+    turns: tuple[int | None, ...]
+    side: float
+    pixels: int
+
+
 # ---- Turned faces. A face that lies or stands on its head is often found as an upright one, its landmarks squeezed
 # or turned, and its embedding no good (mean cosine 0.34 to the same face upright). Of 146 such faces all had a roll
 # beyond 45 degrees, a mouth narrower than a third of the box or eyes nearer than .38 of it; of 72 upright ones 5 had,
-# in profile. Beside found faces a weak one is suspected when its mouth is narrower still, though its box is no
-# column (arms and necks are), or when its box is hardly higher than wide, as that of a lying face.
+# in profile.
 _LYING_ROLL: Final = 45.0
 _NARROW_MOUTH: Final = 0.33
 _NARROW_EYES: Final = 0.38
-_WEAK_NARROW_MOUTH: Final = 0.22
 _LYING_HEIGHT: Final = 1.1
-_TALLEST: Final = 1.65
 # A found face that scored less than this times the threshold is looked at too, and one of which a photo without any
 # other face shows so little is enough for a look at the photo turned.
 _DOUBTFUL_SHARE: Final = 1.2
@@ -80,8 +115,22 @@ _ALONE_SHARE: Final = 0.7
 _TURNS: Final[tuple[int | None, ...]] = (None, cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
 _TURNED_WINDOW: Final = 1.7
 _MOST_SUSPECTS: Final = 16
-_MOST_WEAK_SUSPECTS: Final = 2
 _MOST_SUSPECTS_ALONE: Final = 4
+# A turned face that was not found at all, beside found ones: of 136 such portraits that left a trace, 120 left it among
+# the four strongest. Seen from their own side in a window of 1.3 times the trace on 32 pixels 118 of them score half
+# the threshold and more, and 2.2 times on 128 pixels all but one .6. After a look for small faces there are
+# more traces, weaker ones, and windows in which more is seen; upright ones are among them too.
+_FEW_TRACES: Final = _Traces(most=3, least=_WEAK_SHARE, turns=_TURNS[1:], side=1.3, pixels=32)
+_MANY_TRACES: Final = _Traces(most=12, least=WEAKEST, turns=_TURNS, side=2.2, pixels=64)
+# Clutter leaves traces side by side, most of them around faces that were found. Of 87 turned portraits pasted into
+# group photos 21 are among the three best traces when one within a width of a found face, or of a better trace, does
+# not count, and 18 when it does.
+_CLEAR_OF_FACES: Final = 2.0
+_CLEAR_OF_TRACES: Final = 0.7
+_MOST_TRACES: Final = 48
+_GLANCE_SHARE: Final = 0.5
+_REGION: Final = 2.2
+_REGION_PIXELS: Final = 128
 # A face that only the turned look has seen is to be that sure, unless most of the photo's faces are turned like it:
 # a motorcycle scored 0.59 on its side, people at least 0.87.
 _TURNED_SCORE: Final = 0.7
@@ -98,19 +147,28 @@ def find(
     Numbers that make no sense (not finite) are passed on: the caller counts them.
     """
     search = _Search(detector, photo, threshold, refine)
+    first = DETECTION_SIZES[-1]
+    search.see_enough_for(first)
     found, weak = search.looked(DETECTION_SIZES)
-    places = search.promising(weak, DETECTION_SIZES[-1], many=not len(found))
-    suspects = _suspects(
-        found, weak.chosen(search.canvas_sizes(weak, DETECTION_SIZES[-1]) >= _CROWD_WHEN_BELOW), threshold
-    )
-    scores, sizes = search.closer([*places, *suspects.windows()])
-    confirmed = search.confirmed(scores[: len(places)], sizes[: len(places)])
-    found = search.with_turned(found, suspects, suspects.by_turn(scores[len(places) :]))
-    found = search.with_crowd(found, confirmed, DETECTION_SIZES[-1])
+    places = search.promising(weak, first, many=not len(found))
+    suspects = _suspects(found, weak.chosen(search.canvas_sizes(weak, first) >= _CROWD_WHEN_BELOW), threshold)
+    seen = search.closer([*places, *suspects.windows()])
+    confirmed = search.confirmed(seen.chosen(np.arange(len(places))))
+    found = search.with_turned(found, suspects, suspects.by_turn(seen.scores[len(places) :]))
+    confirmed = np.concatenate([confirmed, search.alike(found, weak, first)])
+    if len(found):
+        found = search.with_lying(found, weak, first, _FEW_TRACES)
+    found = search.with_crowd(found, confirmed, first)
     if not len(found) and search.longer_side >= _LARGE_PHOTO:
+        search.see_enough_for(FAR_SIZE)
         found, weak = search.looked((FAR_SIZE,))
-        confirmed = search.confirmed(*search.closer(search.promising(weak, FAR_SIZE, many=True)))
-        found = search.with_crowd(found.chosen(search.small(found)), confirmed, FAR_SIZE)
+        confirmed = search.confirmed_twice(search.closer(search.everywhere(weak, FAR_SIZE)))
+        # Tissue under a microscope has one face of .55 there, and nothing that a closer look confirms.
+        is_sure = bool(len(confirmed)) or bool((found.scores >= _DOUBTFUL_SHARE * threshold).any())
+        found = found.chosen(search.small(found) & is_sure)
+        if is_sure:
+            found = search.with_lying(found, weak, FAR_SIZE, _MANY_TRACES)
+        found = search.with_crowd(found, confirmed, FAR_SIZE)
     return found.chosen(np.lexsort((found.boxes[:, 1], found.boxes[:, 0])))
 
 
@@ -156,9 +214,21 @@ class _Search:
         """Of the original photo, in pixels."""
         return self.photo.finest.longer_side * self.photo.finest.step
 
+    @property
+    def stretch(self) -> float:
+        """By how much longer the canvases are than those of a photo that is not long: 1 for nearly all."""
+        height, width = self.photo.finest.pixels.shape[:2]
+        ratio = max(height, width) / min(height, width)
+        return math.sqrt(ratio / _USUAL_RATIO) if ratio > _LONG else 1.0
+
+    def see_enough_for(self, canvas: int) -> None:
+        """Give a long photo, which was reduced by its length, the pixels that a look on this canvas shows."""
+        if self.stretch > 1.0 and self.photo.finest.longer_side < canvas * self.stretch:
+            self.refine()
+
     def looked(self, sizes: tuple[int, ...]) -> tuple[Detections, Detections]:
         """Take a look: the faces, and what the detector nearly took for another face, best first."""
-        seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST)
+        seen = look(self.detector, self.photo, sizes, least=self.threshold * WEAKEST, stretch=self.stretch)
         # NaN compares false with everything: it goes to the faces.
         is_weak = np.asarray(seen.scores < self.threshold)
         found, weak = _kept(seen.chosen(~is_weak)), seen.chosen(is_weak)
@@ -167,7 +237,7 @@ class _Search:
 
     def canvas_sizes(self, detections: Detections, canvas: int) -> Floats:
         """The sizes of detections in pixels of a canvas with that longer side."""
-        return np.asarray(detections.sizes() * np.float32(canvas / self.longer_side))
+        return np.asarray(detections.sizes() * np.float32(canvas * self.stretch / self.longer_side))
 
     def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
         """Windows around the weak detections that are likeliest to be small faces; fewer, unless `many` are wanted."""
@@ -175,7 +245,7 @@ class _Search:
         tiny = (sizes < _CROWD_WHEN_BELOW) & (weak.scores >= (WEAKEST if many else _WEAK_SHARE) * self.threshold)
         strong = (sizes < _CROWD_TAKES_BELOW) & (weak.scores >= _STRONG_SHARE * self.threshold)
         likely = weak.chosen(np.asarray(tiny | strong))
-        pixel = self.longer_side / canvas
+        pixel = self.longer_side / (canvas * self.stretch)
         windows: list[Window] = []
         for (x, y), size in zip(likely.centres().tolist(), likely.sizes().tolist(), strict=True):
             if all(max(abs(x - other.x), abs(y - other.y)) > _CROWD_WHEN_BELOW * pixel for other in windows):
@@ -189,43 +259,84 @@ class _Search:
             return windows[:_FEW_WINDOWS]
         return []
 
-    def closer(self, windows: list[Window]) -> tuple[Floats, Floats]:
-        """Look closer at windows: the best score in each, and its size."""
-        return look_closer(self.detector, self.photo, windows, least=self.threshold * WEAKEST)
+    def everywhere(self, weak: Detections, canvas: int) -> list[Window]:
+        """Windows around the likeliest small faces of each region."""
+        small = weak.chosen(self.canvas_sizes(weak, canvas) < _CROWD_TAKES_BELOW)
+        apart = distinct(small)
+        best = apart.chosen(ranks(by_region(apart.centres(), _REGIONS)) < _WINDOWS_A_REGION)
+        pixel = self.longer_side / (canvas * self.stretch)
+        sides = np.maximum(_CROWD_WINDOW * pixel, _CROWD_WINDOW_FACES * best.sizes()).tolist()
+        return [Window(x, y, side) for (x, y), side in zip(best.centres().tolist(), sides, strict=True)]
 
-    def confirmed(self, scores: Floats, sizes: Floats) -> Floats:
-        """The sizes of those that are faces."""
-        small = sizes * DETECTION_SIZES[-1] < _CROWD_TAKES_BELOW * self.longer_side
-        return np.asarray(sizes[(scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & small])
+    def closer(self, windows: list[Window], *, pixels: int = WINDOW_PIXELS) -> Detections:
+        """Look closer at windows: the best detection in each."""
+        return look_closer(self.detector, self.photo, windows, least=self.threshold * WEAKEST, pixels=pixels)
+
+    def confirmed(self, seen: Detections) -> Floats:
+        """The sizes of those that are small faces."""
+        sizes = seen.sizes()
+        return np.asarray(sizes[(seen.scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & self.small(seen)])
+
+    def confirmed_twice(self, seen: Detections) -> Floats:
+        """The sizes of those that are small faces on more pixels too, which few leaves and blossoms are."""
+        again = seen.chosen(seen.scores >= self.threshold)
+        return self.confirmed(
+            self.closer([_around(box, None, _REGION) for box in again.boxes.tolist()], pixels=_REGION_PIXELS)
+        )
+
+    def alike(self, found: Detections, weak: Detections, canvas: int) -> Floats:
+        """The sizes of small traces beside a found face as small, where there are several."""
+        if not (self.canvas_sizes(found, canvas) < _JUST_SEEN).any():
+            return np.zeros(0, dtype=np.float32)
+        sizes = self.canvas_sizes(weak, canvas)
+        is_alike = (
+            (sizes >= _CROWD_WHEN_BELOW) & (sizes < _JUST_SEEN) & (weak.scores >= _JUST_NOT_SHARE * self.threshold)
+        )
+        traces = distinct(weak.chosen(np.asarray(is_alike))).sizes()
+        return traces if len(traces) >= _SEVERAL else traces[:0]
 
     def with_crowd(self, found: Detections, confirmed: Floats, canvas: int) -> Detections:
         """Add what larger looks than the one on this canvas find, as long as there is reason for one."""
         while canvas < CROWD_SIZES[-1]:
-            sizes = found.sizes()
-            reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
-            if not reasons:
+            larger = self.larger_canvas(found, confirmed, canvas)
+            if larger is None:
                 break
-            wanted = _CROWD_WHEN_BELOW * self.longer_side / min(reasons)
-            larger = [size for size in CROWD_SIZES if size > canvas]
-            canvas = next((size for size in larger if size >= wanted), larger[-1])
-            if self.photo.finest.longer_side < canvas:
-                self.refine()
+            canvas = larger
             more, weak = self.looked((canvas,))
-            found = _kept(found.and_also(_new(more.chosen(self.small(more)), found)))
+            found = _kept(found.and_also(_new(more.chosen(self.small(more, canvas)), found)))
+            found = self.with_lying(found, weak, canvas, _MANY_TRACES)
             if canvas < CROWD_SIZES[-1]:
-                confirmed = self.confirmed(*self.closer(self.promising(weak, canvas, many=False)))
+                confirmed = self.confirmed(self.closer(self.promising(weak, canvas, many=False)))
         return found
 
-    def small(self, detections: Detections) -> Mask:
-        """Mark what may be taken from a larger look."""
-        return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < _CROWD_TAKES_BELOW)
+    def larger_canvas(self, found: Detections, confirmed: Floats, canvas: int) -> int | None:
+        """The canvas that the small faces need which the last look found or a closer look confirmed; None for none."""
+        *usual, last = CROWD_SIZES
+        sizes = found.sizes()
+        reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
+        if reasons and canvas < usual[-1]:
+            wanted = _CROWD_WHEN_BELOW * self.longer_side / (min(reasons) * self.stretch)
+            larger = [size for size in usual if size > canvas]
+            chosen = next((size for size in larger if size >= wanted), larger[-1])
+        elif canvas >= usual[0] and (self.canvas_sizes(found, canvas) < _SMALL_IN_CROWD).sum() >= _MANY_FACES:
+            chosen = last
+        else:
+            return None
+        if self.photo.finest.longer_side < chosen * self.stretch:
+            self.refine()
+        has_enough = self.photo.finest.longer_side * _LARGEST_ENLARGEMENT >= chosen * self.stretch
+        return chosen if chosen < last or has_enough else None
+
+    def small(self, detections: Detections, canvas: int = DETECTION_SIZES[-1]) -> Mask:
+        """Mark what may be taken from a look on this canvas: a very large one sees parts of smaller faces."""
+        largest = _CROWD_TAKES_BELOW if canvas < CROWD_SIZES[-1] else _CROWD_TAKES_BELOW / 2
+        return np.asarray(self.canvas_sizes(detections, DETECTION_SIZES[-1]) < largest)
 
     def with_turned(self, found: Detections, suspects: _Suspects, scores: Floats) -> Detections:
         """Take the faces that are turned as they are found in the photo turned; `scores` [n,4] are by _TURNS."""
         turns = scores.argmax(axis=1)
-        # A weak one is no face yet: it has to become one, the surer the less reason there is to look for it.
-        enough = self.threshold * (1.0 if len(found) else _ALONE_SHARE)
-        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < enough)] = 0
+        # A trace is no face yet: it has to become one.
+        turns[(suspects.numbers < 0) & (scores.max(axis=1, initial=0.0) < _ALONE_SHARE * self.threshold)] = 0
         turned_by = np.zeros(len(found), dtype=np.intp)
         of_found = suspects.numbers >= 0
         turned_by[suspects.numbers[of_found]] = turns[of_found]
@@ -233,15 +344,67 @@ class _Search:
             found, turned_by = self._with_turn(found, turned_by, turn)
         return found
 
+    def with_lying(self, found: Detections, weak: Detections, canvas: int, rule: _Traces) -> Detections:
+        """Add faces of which a look on this canvas has seen no more than traces, beside faces that it found.
+
+        The best traces are glanced at from the sides that the rule says, and where one of them shows something, it is
+        looked at closer from there.
+        """
+        boxes = self.traces(found, weak, canvas, rule)
+        glanced = self.closer(
+            [_around(box, turn, rule.side) for box in boxes for turn in rule.turns], pixels=rule.pixels
+        )
+        scores = glanced.scores.reshape(-1, len(rule.turns))
+        likely = [
+            (box, rule.turns[int(row.argmax())])
+            for box, row in zip(boxes, scores, strict=True)
+            if row.max() >= _GLANCE_SHARE * self.threshold
+        ]
+        if not likely:
+            return found
+        seen = self.closer([_around(box, turn, _REGION) for box, turn in likely], pixels=_REGION_PIXELS)
+        sure = np.flatnonzero(seen.scores >= _DOUBTFUL_SHARE * self.threshold)
+        seen, turns = seen.chosen(sure), [likely[number][1] for number in sure]
+        upright = self.closer([_around(likely[number][0], None, _REGION) for number in sure], pixels=_REGION_PIXELS)
+        is_upright = np.array([turn is None for turn in turns], dtype=np.bool_)
+        seen = _kept(distinct(seen.chosen(np.asarray(is_upright | (seen.scores > upright.scores)))))
+        apart = (overlaps(seen.boxes, found.boxes) <= _TURNED_IOU).all(axis=1)
+        apart &= ~within(found.centres(), seen.boxes).any(axis=0) & ~within(seen.centres(), found.boxes).any(axis=1)
+        return found.and_also(seen.chosen(np.asarray(apart)))
+
+    def traces(self, found: Detections, weak: Detections, canvas: int, rule: _Traces) -> list[list[float]]:
+        """The boxes of the best traces that are clear of each other and of the faces that were found."""
+        is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= rule.least * self.threshold)
+        traces = weak.chosen(np.flatnonzero(is_trace)[:_MOST_TRACES])
+        near = within(traces.centres(), _grown(found.boxes, _CLEAR_OF_FACES)).any(axis=1)
+        traces = traces.chosen(np.asarray(~near))
+        chosen: list[list[float]] = []
+        clear = np.ones(len(traces), dtype=np.bool_)
+        while clear.any() and len(chosen) < rule.most:
+            best = int(clear.argmax())
+            chosen.append(traces.boxes[best].tolist())
+            apart = np.abs(traces.centres() - traces.centres()[best]).max(axis=1)
+            clear &= apart > _CLEAR_OF_TRACES * np.maximum(traces.sizes(), traces.sizes()[best])
+        return chosen
+
     def _with_turn(
         self, found: Detections, turned_by: npt.NDArray[np.intp], turn: int
     ) -> tuple[Detections, npt.NDArray[np.intp]]:
         """Look at the photo turned: what is a face there rather than upright replaces what was found, or adds to it."""
-        seen = _kept(look(self.detector, self.photo, DETECTION_SIZES, least=self.threshold, turn=_TURNS[turn]))
+        seen = _kept(
+            look(
+                self.detector,
+                self.photo,
+                DETECTION_SIZES,
+                least=self.threshold,
+                turn=_TURNS[turn],
+                stretch=self.stretch,
+            )
+        )
         boxes = seen.boxes.tolist()
-        turned, _ = self.closer([_around(box, _TURNS[turn]) for box in boxes])
-        upright, _ = self.closer([_around(box, None) for box in boxes])
-        seen = seen.chosen(turned > upright)
+        turned = self.closer([_around(box, _TURNS[turn]) for box in boxes])
+        upright = self.closer([_around(box, None) for box in boxes])
+        seen = seen.chosen(turned.scores > upright.scores)
         same = overlaps(found.boxes, seen.boxes) > _TURNED_IOU
         same |= within(found.centres(), seen.boxes)
         better = (turned_by == turn)[:, None] | (seen.scores[None, :] > found.scores[:, None])
@@ -255,10 +418,16 @@ class _Search:
         return found.chosen(stays).and_also(seen.chosen(taken)), np.concatenate([turned_by[stays], settled])
 
 
-def _around(box: list[float], turn: int | None) -> Window:
-    """The window in which the way a face is turned shows best."""
+def _around(box: list[float], turn: int | None, side: float = _TURNED_WINDOW) -> Window:
+    """A window of `side` times the box; by default that in which the way a face is turned shows best."""
     left, top, right, bottom = box
-    return Window((left + right) / 2, (top + bottom) / 2, _TURNED_WINDOW * max(right - left, bottom - top), turn)
+    return Window((left + right) / 2, (top + bottom) / 2, side * max(right - left, bottom - top), turn)
+
+
+def _grown(boxes: Floats, factor: float) -> Floats:
+    """Boxes [n,4], so many times as large around their middles."""
+    beyond = (boxes[:, 2:] - boxes[:, :2]) * np.float32((factor - 1) / 2)
+    return np.concatenate([boxes[:, :2] - beyond, boxes[:, 2:] + beyond], axis=1)
 
 
 def _kept(found: Detections) -> Detections:
@@ -275,17 +444,12 @@ def _new(found: Detections, known: Detections) -> Detections:
 
 
 def _suspects(found: Detections, weak: Detections, threshold: float) -> _Suspects:
-    """Choose the faces, found and nearly found, that may be turned; where none was found, whatever is likeliest."""
+    """Choose the faces that may be turned: the doubtful of those found; where there are none, the best traces."""
     doubtful = _look_turned(found, _NARROW_MOUTH, _NARROW_EYES) | (found.scores < _DOUBTFUL_SHARE * threshold)
     certain = np.flatnonzero(doubtful)[:_MOST_SUSPECTS]
-    # Where nothing was found, whatever is likeliest; beside found faces, what is hardly an upright one.
-    share, most = (_SOLID_SHARE, _MOST_WEAK_SUSPECTS) if len(found) else (_WEAK_SHARE, _MOST_SUSPECTS_ALONE)
-    perhaps = distinct(weak.chosen(weak.scores >= share * threshold))
-    if len(found):
-        heights = _heights(perhaps.boxes)
-        squeezed = _look_turned(perhaps, _WEAK_NARROW_MOUTH, 0.0) & (heights < _TALLEST)
-        perhaps = perhaps.chosen(squeezed | (heights <= _LYING_HEIGHT))
-    perhaps = perhaps.chosen(np.arange(min(len(perhaps), most)))
+    perhaps = weak.chosen(weak.scores >= (_WEAK_SHARE * threshold if not len(found) else math.inf))
+    perhaps = distinct(perhaps)
+    perhaps = perhaps.chosen(np.arange(min(len(perhaps), _MOST_SUSPECTS_ALONE)))
     return _Suspects(
         np.concatenate([found.boxes[certain], perhaps.boxes]),
         np.concatenate([certain, np.full(len(perhaps), -1)]),

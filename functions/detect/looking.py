@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import cv2
@@ -23,13 +24,14 @@ _CANVAS_STEP: Final = 32
 # A window is shown on so many pixels: a face of a third of it has 21, well above what a detector needs (some 9).
 # 16 windows are a fifth of the 640 x 480 pixels of an ordinary look, and take a fifth of its time.
 WINDOW_PIXELS: Final = 64
-_WINDOWS_A_ROW: Final = 4
+# As many of them stand in a row as leaves the fewest squares of the canvas empty.
+_WINDOWS_A_ROW: Final = (1, 2, 3, 4)
 # What was looked for is in the middle of its window; a detector sees it at most this share of the window beside.
 _BESIDE: Final = 0.3
 
 # At most so many pixels along the longer side of one canvas; a larger look is made in tiles. SCRFD-10GF takes
-# 355 MiB at 1,280 x 960 and 655 at 1,920 x 1,440. Tiles overlap by the largest face that is taken from them.
-_LARGEST_CANVAS: Final = 1280
+# 390 MiB at 1,344 x 1,008 and 655 at 1,920 x 1,440. Tiles overlap by the largest face that is taken from them.
+_LARGEST_CANVAS: Final = 1344
 _TILE_OVERLAP: Final = 96
 
 
@@ -56,18 +58,26 @@ class Window:
 
 
 def look(
-    detector: Detector, photo: Pyramid, sizes: tuple[int, ...], *, least: float, turn: int | None = None
+    detector: Detector,
+    photo: Pyramid,
+    sizes: tuple[int, ...],
+    *,
+    least: float,
+    turn: int | None = None,
+    stretch: float = 1.0,
 ) -> Detections:
-    """Look at the photo on canvases of these longer sides, and return what scores `least` or more.
+    """Look at the photo on canvases of these longer sides, times `stretch`, and return what scores `least` or more.
 
     `turn` is one of cv2's rotations: the photo is looked at turned; places are those of the photo itself.
     """
+    most = _LARGEST_CANVAS * stretch
+    sizes = tuple(round(size * stretch) for size in sizes)
     level = photo.for_canvas(max(sizes))
     blue_first = np.asarray(cv2.cvtColor(level.pixels, cv2.COLOR_RGB2BGR), dtype=np.uint8)
     if turn is not None:
         blue_first = np.asarray(cv2.rotate(blue_first, turn), dtype=np.uint8)
-    if max(sizes) > _LARGEST_CANVAS:
-        found = _look_in_tiles(detector, blue_first, max(sizes), least)
+    if max(sizes) > most:
+        found = _look_in_tiles(detector, blue_first, max(sizes), least, most)
     else:
         found = _look_once(detector, blue_first, sizes, least)
     if turn is not None:
@@ -82,25 +92,26 @@ def _look_once(detector: Detector, blue_first: Pixels, sizes: tuple[int, ...], l
     return Detections(found[:, :4], found[:, 4], landmarks)
 
 
-def _look_in_tiles(detector: Detector, blue_first: Pixels, size: int, least: float) -> Detections:
-    """Look at overlapping halves or quarters, each on a canvas of its own."""
+def _look_in_tiles(detector: Detector, blue_first: Pixels, size: int, least: float, most: float) -> Detections:
+    """Look at overlapping parts, each on a canvas of its own of about `most` pixels or fewer along a side."""
     height, width = blue_first.shape[:2]
     scale = size / max(height, width)
     found = []
-    for top, bottom in _parts(height, scale):
-        for left, right in _parts(width, scale):
+    for top, bottom in _parts(height, scale, most):
+        for left, right in _parts(width, scale, most):
             part = np.ascontiguousarray(blue_first[top:bottom, left:right])
             longer = round(max(part.shape[:2]) * scale)
             found.append(_look_once(detector, part, (longer,), least).moved(left, top))
     return distinct(reduce(Detections.and_also, found))
 
 
-def _parts(side: int, scale: float) -> list[tuple[int, int]]:
-    """Cut a side into two overlapping halves; a short one (in canvas pixels) stays whole."""
-    if side * scale <= _LARGEST_CANVAS:
+def _parts(side: int, scale: float, most: float) -> list[tuple[int, int]]:
+    """Cut a side into equal overlapping parts; a short one (in canvas pixels) stays whole."""
+    if side * scale <= most:
         return [(0, side)]
-    middle, half = side / 2, _TILE_OVERLAP / scale / 2
-    return [(0, math.ceil(middle + half)), (math.floor(middle - half), side)]
+    count, overlap = math.ceil(side * scale / (most - _TILE_OVERLAP)), _TILE_OVERLAP / scale / 2
+    cuts = [side * number / count for number in range(count + 1)]
+    return [(max(0, math.floor(begin - overlap)), min(side, math.ceil(end + overlap))) for begin, end in pairwise(cuts)]
 
 
 def canvases(width: int, height: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -114,40 +125,56 @@ def _canvas_side(pixels: float) -> int:
 
 
 def look_closer(
-    detector: Detector, photo: Pyramid, windows: Sequence[Window], *, least: float
-) -> tuple[Floats, Floats]:
-    """Look at windows of the photo, all on one canvas: the best score in the middle of each [n], and its size [n].
+    detector: Detector, photo: Pyramid, windows: Sequence[Window], *, least: float, pixels: int = WINDOW_PIXELS
+) -> Detections:
+    """Look at windows of the photo, all on one canvas, and return the best detection in the middle of each [n].
 
-    Sizes are in pixels of the original. Both are 0 where nothing scores `least` or more.
+    Each window is shown on `pixels` x `pixels`, a multiple of 32. Places are those of the photo itself, also where the
+    window was turned. Where nothing scores `least` or more, all numbers are 0.
     """
-    scores, sizes = (np.zeros(len(windows), dtype=np.float32) for _ in range(2))
+    best = Detections(
+        *(np.zeros((len(windows), *shape), dtype=np.float32) for shape in ((4,), (), (5, 2))),
+    )
     if not windows:
-        return scores, sizes
-    columns = min(len(windows), _WINDOWS_A_ROW)
+        return best
+    columns = min(_WINDOWS_A_ROW, key=lambda columns: (math.ceil(len(windows) / columns) * columns, -columns))
     rows = math.ceil(len(windows) / columns)
-    canvas = np.zeros((rows * WINDOW_PIXELS, columns * WINDOW_PIXELS, 3), dtype=np.uint8)
-    corners = np.array([divmod(number, columns)[::-1] for number in range(len(windows))], np.float32) * WINDOW_PIXELS
+    canvas = np.zeros((rows * pixels, columns * pixels, 3), dtype=np.uint8)
+    corners = np.array([divmod(number, columns)[::-1] for number in range(len(windows))], np.float32) * pixels
     for window, (x, y) in zip(windows, corners.astype(int), strict=True):
-        canvas[y : y + WINDOW_PIXELS, x : x + WINDOW_PIXELS] = _shown(photo, window)
-    found, _ = detector.detect(canvas[..., ::-1].copy(), [canvas.shape[1::-1]], det_thresh=least)
-    middle = (0.5 - _BESIDE) * WINDOW_PIXELS, (0.5 + _BESIDE) * WINDOW_PIXELS
+        canvas[y : y + pixels, x : x + pixels] = _shown(photo, window, pixels)
+    found, landmarks = detector.detect(canvas[..., ::-1].copy(), [canvas.shape[1::-1]], det_thresh=least)
+    seen = Detections(found[:, :4], found[:, 4], landmarks)
+    middle = (0.5 - _BESIDE) * pixels, (0.5 + _BESIDE) * pixels
     boxes = np.concatenate([corners + middle[0], corners + middle[1]], axis=1)
-    seen = Detections(found[:, :4], found[:, 4], np.zeros((len(found), 5, 2), dtype=np.float32))
-    for number, window in enumerate(windows):
+    for number, (window, corner) in enumerate(zip(windows, corners, strict=True)):
         here = np.flatnonzero(within(seen.centres(), boxes[number : number + 1])[:, 0])
         if len(here):
-            best = here[seen.scores[here].argmax()]
-            scores[number] = seen.scores[best]
-            sizes[number] = seen.sizes()[best] * window.side / WINDOW_PIXELS
-    return scores, sizes
+            chosen = seen.chosen(here[[seen.scores[here].argmax()]]).moved(*-corner)
+            there = _from_window(chosen, window, pixels)
+            best.boxes[number], best.scores[number], best.landmarks[number] = (
+                there.boxes[0],
+                there.scores[0],
+                there.landmarks[0],
+            )
+    return best
 
 
-def _shown(photo: Pyramid, window: Window) -> npt.NDArray[Any]:
-    """Cut a window out, uint8[WINDOW_PIXELS, WINDOW_PIXELS, 3] RGB; black beyond the photo's edge."""
-    level = photo.for_crop(WINDOW_PIXELS / window.side)
+def _from_window(found: Detections, window: Window, pixels: int) -> Detections:
+    """Return where detections in a window as it is shown are in the photo."""
+    if window.turn is not None:
+        found = turned_back(found, window.turn, pixels, pixels)
+    step = np.float32(window.side / pixels)
+    left, top = window.x - window.side / 2, window.y - window.side / 2
+    return Detections(found.boxes * step, found.scores, found.landmarks * step).moved(left, top)
+
+
+def _shown(photo: Pyramid, window: Window, pixels: int) -> npt.NDArray[Any]:
+    """Cut a window out, uint8[pixels, pixels, 3] RGB; black beyond the photo's edge."""
+    level = photo.for_crop(pixels / window.side)
     ((x, y),) = level.place(np.array([[window.x, window.y]]))
-    scale = WINDOW_PIXELS * level.step / window.side
-    middle = (WINDOW_PIXELS - 1) / 2
+    scale = pixels * level.step / window.side
+    middle = (pixels - 1) / 2
     matrix = np.array([[scale, 0, middle - scale * x], [0, scale, middle - scale * y]])
-    shown = cv2.warpAffine(level.pixels, matrix, (WINDOW_PIXELS, WINDOW_PIXELS))
+    shown = cv2.warpAffine(level.pixels, matrix, (pixels, pixels))
     return shown if window.turn is None else cv2.rotate(shown, window.turn)

@@ -55,9 +55,9 @@ def turned(picture: Pixels, turn: int) -> Pixels:
     return np.asarray(cv2.rotate(picture, turn), dtype=np.uint8)
 
 
-def landscape(width: int, height: int) -> Pixels:
-    """A meadow of lines and blossoms, of a package's, enlarged."""
-    picture = read(face_free_pictures()[0].path)
+def landscape(width: int, height: int, number: int = 0) -> Pixels:
+    """One of the packages' pictures without people, enlarged: lines and blossoms by default."""
+    picture = read(face_free_pictures()[number].path)
     factor = max(width / picture.shape[1], height / picture.shape[0])
     return resized(picture, factor)[:height, :width].copy()
 
@@ -190,3 +190,39 @@ def test_a_labelled_photo_turned_upside_down_names_the_same_people(engine: Engin
         likeness = np.stack([face.embedding for face in upright]) @ np.stack([face.embedding for face in lying]).T
         assert likeness.max(axis=1).min() > 0.9, path.name
         assert len(upright) <= len(lying) <= len(upright) + 1, path.name
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("side", [300, 120])
+def test_one_turned_portrait_among_upright_ones_is_not_missed(engine: Engine, turn: int, side: int) -> None:
+    photo, pictures = np.full((3000, 4000, 3), (153, 153, 119), np.uint8), portrait_pictures()
+    for number in range(6):
+        portrait = np.asarray(cv2.resize(pictures[number * 5 % len(pictures)], (side, side)), dtype=np.uint8)
+        x = 200 + 600 * number
+        photo[1200 : 1200 + side, x : x + side] = turned(portrait, turn) if number == 3 else portrait
+    assert len(found_in(engine, photo)) == 6
+
+
+@pytest.mark.parametrize("side", [120, 300])
+def test_portraits_in_a_row_as_long_as_a_panorama_are_not_lost(engine: Engine, side: int) -> None:
+    assert len(found_in(engine, sheet(20, 1, 16000, 1000, side / 800, 51))) == 20
+
+
+def test_a_page_of_600_portraits_does_not_lose_the_smallest(engine: Engine) -> None:
+    found = found_in(engine, sheet(30, 20, 4096, 2720, 0.45, 221))
+    assert 600 * 0.95 <= len(found) <= 600 * 1.01
+
+
+@pytest.mark.parametrize(("picture", "side"), [(0, 140), (1, 90)])
+def test_a_few_small_faces_in_a_corner_of_clutter_are_not_missed(engine: Engine, picture: int, side: int) -> None:
+    photo, pictures = landscape(6000, 4000, picture), portrait_pictures()
+    for number in range(8):
+        x = 40 + (side + 20) * number
+        photo[3800 - side : 3800, x : x + side] = cv2.resize(pictures[number * 4 % len(pictures)], (side, side))
+    assert 7 <= len(found_in(engine, photo)) <= 8
+
+
+def test_tissue_in_a_large_picture_is_no_face(engine: Engine) -> None:
+    (tissue,) = [picture.path for picture in face_free_pictures() if picture.path.stem == "ihc"]
+    large = resized(read(tissue), 4096 / 512)
+    assert not len(found_in(engine, turned(large, cv2.ROTATE_90_CLOCKWISE)))

@@ -20,13 +20,16 @@ Face = tuple[float, float, float, float, float]
 LARGE: Face = (1000, 800, 1400, 1300, 0.9)
 SMALL: Face = (300, 300, 340, 350, 0.8)
 FIRST, CROWD, CROWD_AT_MOST = (128, 640), (CROWD_SIZES[0],), (1024,)
-CLOSER = "closer"
+CLOSER, GLANCE_PIXELS = "closer", 32
 UPRIGHT_LANDMARKS = np.array([[0.26, 0.36], [0.74, 0.36], [0.5, 0.6], [0.29, 0.78], [0.71, 0.78]])
 SQUEEZED = UPRIGHT_LANDMARKS * [0.1, 1.0] + [0.45, 0.0]
 
 
 class FakeDetector:
-    """Finds what a function of the look says, and remembers the looks: the longer sides of their canvases."""
+    """Finds what a function of the look says, and remembers the looks: the longer sides of their canvases.
+
+    Of glances, which are looks at windows of half the usual size, it remembers the windows.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class FakeDetector:
         landmarks: npt.NDArray[np.float64] = UPRIGHT_LANDMARKS,
     ) -> None:
         self.looks: list[tuple[int, ...] | str] = []
+        self.glances: list[int] = []
         self.windows = 0
         self._says, self._closer, self._landmarks = says, closer, landmarks
 
@@ -54,6 +58,9 @@ class FakeDetector:
         return faces * [scale, scale, scale, scale, 1], landmarks.astype(np.float32)
 
     def _look_closer(self, width: int, height: int) -> tuple[Floats, Floats]:
+        if width % WINDOW_PIXELS:
+            self.glances.append(width * height // GLANCE_PIXELS**2)
+            return np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)
         self.looks.append(CLOSER)
         columns, rows = width // WINDOW_PIXELS, height // WINDOW_PIXELS
         self.windows = columns * rows
@@ -83,6 +90,7 @@ def test_an_ordinary_photo_takes_one_look() -> None:
     detector = FakeDetector(lambda _sizes, _turned: [LARGE, (2000, 300, 2090, 400, 0.2), (30, 40, 60, 70, 0.07)])
     assert close(run(detector), [LARGE])
     assert detector.looks == [FIRST]
+    assert detector.glances == [3], "at the larger trace, from the three other sides"
 
 
 def test_a_small_face_brings_a_larger_look_and_the_small_faces_it_finds() -> None:
