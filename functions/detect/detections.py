@@ -100,7 +100,7 @@ def sure_and_weak(candidates: Floats, threshold: float, exact: Callable[[Floats]
 
 
 def by_region(middles: npt.NDArray[np.floating], a_side: int) -> npt.NDArray[np.intp]:
-    """Number the regions, `a_side` x `a_side` of what points [n,2] span, that they lie in: [n]."""
+    """Return the number of each point's region [n]: the extent of points [n,2] is divided into `a_side` x `a_side`."""
     if not len(middles):
         return np.zeros(0, dtype=np.intp)
     middles = np.clip(np.nan_to_num(middles), -_FAR, _FAR)

@@ -185,7 +185,7 @@ class _Suspects:
         return np.asarray(~tall | [turn in (None, cv2.ROTATE_180) for turn in _TURNS])
 
     def windows(self) -> list[Window]:
-        """A window for each and every turn it is to be looked at in."""
+        """Return a window for each box and each rotation to try."""
         return [
             _around(box, turn)
             for box, wanted in zip(self.boxes.tolist(), self._turns(), strict=True)
@@ -236,7 +236,7 @@ class _Search:
         return found, weak.chosen(np.asarray(apart.all(axis=1)))
 
     def canvas_sizes(self, detections: Detections, canvas: int) -> Floats:
-        """The sizes of detections in pixels of a canvas with that longer side."""
+        """Return the sizes of detections in pixels of a canvas with this longer side."""
         return np.asarray(detections.sizes() * np.float32(canvas * self.stretch / self.longer_side))
 
     def promising(self, weak: Detections, canvas: int, *, many: bool) -> list[Window]:
@@ -273,19 +273,19 @@ class _Search:
         return look_closer(self.detector, self.photo, windows, least=self.threshold * WEAKEST, pixels=pixels)
 
     def confirmed(self, seen: Detections) -> Floats:
-        """The sizes of those that are small faces."""
+        """Return the sizes of the detections that are small faces."""
         sizes = seen.sizes()
         return np.asarray(sizes[(seen.scores >= self.threshold) & (sizes >= MIN_FACE_PIXELS) & self.small(seen)])
 
     def confirmed_twice(self, seen: Detections) -> Floats:
-        """The sizes of those that are small faces on more pixels too, which few leaves and blossoms are."""
+        """Return the sizes of detections that are small faces at a higher resolution too, unlike most foliage."""
         again = seen.chosen(seen.scores >= self.threshold)
         return self.confirmed(
             self.closer([_around(box, None, _REGION) for box in again.boxes.tolist()], pixels=_REGION_PIXELS)
         )
 
     def alike(self, found: Detections, weak: Detections, canvas: int) -> Floats:
-        """The sizes of small traces beside a found face as small, where there are several."""
+        """Return the sizes of weak small detections if there are several next to an equally small face."""
         if not (self.canvas_sizes(found, canvas) < _JUST_SEEN).any():
             return np.zeros(0, dtype=np.float32)
         sizes = self.canvas_sizes(weak, canvas)
@@ -310,7 +310,7 @@ class _Search:
         return found
 
     def larger_canvas(self, found: Detections, confirmed: Floats, canvas: int) -> int | None:
-        """The canvas that the small faces need which the last look found or a closer look confirmed; None for none."""
+        """Return the canvas size for the small faces that were found or confirmed; None if there are none."""
         *usual, last = CROWD_SIZES
         sizes = found.sizes()
         reasons = [*sizes[self.canvas_sizes(found, canvas) < _CROWD_WHEN_BELOW], *confirmed]
@@ -373,7 +373,7 @@ class _Search:
         return found.and_also(seen.chosen(np.asarray(apart)))
 
     def traces(self, found: Detections, weak: Detections, canvas: int, rule: _Traces) -> list[list[float]]:
-        """The boxes of the best traces that are clear of each other and of the faces that were found."""
+        """Return the boxes of the best weak detections that overlap neither each other nor a found face."""
         is_trace = (self.canvas_sizes(weak, canvas) >= _CROWD_WHEN_BELOW) & (weak.scores >= rule.least * self.threshold)
         traces = weak.chosen(np.flatnonzero(is_trace)[:_MOST_TRACES])
         near = within(traces.centres(), _grown(found.boxes, _CLEAR_OF_FACES)).any(axis=1)
@@ -419,7 +419,7 @@ class _Search:
 
 
 def _around(box: list[float], turn: int | None, side: float = _TURNED_WINDOW) -> Window:
-    """A window of `side` times the box; by default that in which the way a face is turned shows best."""
+    """Return a window of `side` times the box; the default shows best how a face is rotated."""
     left, top, right, bottom = box
     return Window((left + right) / 2, (top + bottom) / 2, side * max(right - left, bottom - top), turn)
 
@@ -467,6 +467,6 @@ def _look_turned(faces: Detections, narrow_mouth: float, narrow_eyes: float) -> 
 
 
 def _heights(boxes: Floats) -> Floats:
-    """The height of each of boxes [n,4], in its widths."""
+    """Return the aspect ratio (height / width) of each of boxes [n,4]."""
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     return np.asarray(height / np.maximum(width, np.finfo(np.float32).tiny))

@@ -45,7 +45,7 @@ class PhotoObjects:
     def accept(
         self, connection: Connection, photo: Photo, uploaded: StorageNotification
     ) -> tuple[Job, Standing] | None:
-        """The job of an upload, and whether its object is the photo or beside it; None where nothing is to be read."""
+        """Return the job of an upload and the role of its object; None if nothing is to be read."""
         kind = self.standing(connection, photo, uploaded.bucket, uploaded.object_name, uploaded.generation)
         match kind:
             case Standing.STALE:
@@ -62,7 +62,7 @@ class PhotoObjects:
     def standing(
         self, connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int
     ) -> Standing:
-        """What an object is to the photo."""
+        """Return the role of an object for its photo."""
         current = self._outcome(connection, photo)
         keeps_faces = current is not None and current.shows_no_photo and store.keeps_faces(connection, photo)
         return standing(photo, bucket, object_name, generation, current, keeps_faces=keeps_faces)
@@ -87,7 +87,7 @@ class PhotoObjects:
         return job
 
     def _note_companion(self, connection: Connection, photo: Photo, uploaded: StorageNotification) -> None:
-        """What its name calls no picture is not read. It stands for the photo as long as there is none."""
+        """Skip an object whose name is not a picture's. It takes the photo's place until there is a picture."""
         stands_in = photo.object_name is None or photo.names(uploaded.bucket, uploaded.object_name)
         job = store.job_of_object(connection, photo, uploaded.generation, is_the_photo=stands_in)
         if stands_in and uploaded.generation != photo.generation:
@@ -103,7 +103,7 @@ class PhotoObjects:
             self.shows_no_photo(connection, now)
 
     def shows_no_photo(self, connection: Connection, photo: Photo) -> None:
-        """The photo's object was looked at and is no picture, or none that can be read.
+        """Handle a photo whose object is not a picture, or not readable.
 
         The faces of an earlier version of it stay, with all that people said of them, until there is a readable one
         to compare with. Where there are none, or their object was deleted, another object becomes the photo.
@@ -129,7 +129,7 @@ class PhotoObjects:
         return True
 
     def forget(self, connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
-        """An object was deleted from the bucket."""
+        """Handle the deletion of an object from the bucket."""
         if photo.object_name is None or photo.names(bucket, object_name):
             if generation >= (photo.generation or 0):
                 self.lose(connection, photo, bucket, object_name, generation)
@@ -151,7 +151,7 @@ class PhotoObjects:
             store.remove_faces_of_deleted_objects(connection, photo, self._derived_bucket)
 
     def lose(self, connection: Connection, photo: Photo, bucket: str, object_name: str, generation: int) -> None:
-        """The photo's own object is gone: another one that carries its media id becomes the photo, or all goes.
+        """Handle a photo whose object was deleted: another object becomes the photo, or everything is erased.
 
         A rename is a copy and a deletion. Whichever is heard of first, the copy is in the bucket by the deletion. The
         bucket is asked while the photo is locked, so that the deletion of what it names is heard of afterwards.
@@ -169,7 +169,7 @@ class PhotoObjects:
             store.remove_photo_traces(connection, photo, self._derived_bucket)
 
     def heir(self, connection: Connection, photo: Photo) -> Candidate | None:
-        """The object that becomes the photo, among those in the photo's folder and those that were refused before."""
+        """Choose the object that becomes the photo, from the photo's folder and the objects refused before."""
         if photo.bucket is None or photo.object_name is None:
             return None
         known = store.outcomes(connection, photo.media_id)
@@ -212,7 +212,7 @@ class PhotoObjects:
 
 
 def _ids_of(stored: StoredObject) -> tuple[UUID, UUID] | None:
-    """The event and the media that a listed object belongs to, None where it belongs to no photo."""
+    """Return the event and the media that a listed object belongs to; None if it belongs to no photo."""
     try:
         return photo_ids(stored.name, stored.metadata)
     except Permanent:

@@ -143,7 +143,7 @@ class Detection:
     # ------------------------------------------------------------ messages
 
     def uploaded(self, notification: StorageNotification) -> None:
-        """An object was created or deleted.
+        """Handle the creation or deletion of an object.
 
         Raises:
             Busy: as many photos are inside as there are places, or this one waited too long for room.
@@ -176,7 +176,7 @@ class Detection:
     # ------------------------------------------------------------ accept
 
     def _accept_upload(self, notification: StorageNotification) -> Work | None:
-        """The work that an upload asks for; None when there is none (refused, stale or done already)."""
+        """Return the work for an upload; None when there is none (refused, stale or done already)."""
         try:
             return self._accept(notification)
         except _WouldMakePhotoAgain:
@@ -208,7 +208,7 @@ class Detection:
     def _place(
         self, connection: Connection, notification: StorageNotification, *, is_picture: bool = False
     ) -> Photo | None:
-        """The photo that an object belongs to; None when its row or event was deleted after this upload.
+        """Return the photo that an object belongs to; None when its row or event was deleted after this upload.
 
         A photo whose row was deleted is made again by nothing but a newer picture.
 
@@ -248,7 +248,7 @@ class Detection:
 
     @again_on_conflict
     def _accept_request(self, message: DetectRequested) -> Work | None:
-        """The work that a request asks for; None when there is none (refused, stale or done already)."""
+        """Return the work for a request; None when there is none (refused, stale or done already)."""
         current = self._current_object(message)
         with self._database.transaction() as connection:
             photo, refusal = _photo_of(connection, message)
@@ -275,7 +275,7 @@ class Detection:
             return work
 
     def _current_object(self, message: DetectRequested) -> int | None:
-        """The generation of the photo's object: as known, or else as the bucket says; None without one."""
+        """Return the generation of the photo's object: the recorded one, or else the bucket's; None without one."""
         with self._database.transaction() as connection:
             photo, _ = _photo_of(connection, message)
             consents = consent.consents(connection, message.event_id)
@@ -376,7 +376,7 @@ class Detection:
 
     @again_on_conflict
     def _end_unread(self, work: Work) -> None:
-        """The object is gone. What deleted or replaced it has a message of its own: the faces are its business.
+        """End the job of an object that no longer exists. The message of its deletion or replacement handles the faces.
 
         That message may have come before this one; then there is nothing of the photo yet, and it has no object.
         """
@@ -500,7 +500,7 @@ class Detection:
 
     @again_on_conflict
     def _delete(self, notification: StorageNotification) -> None:
-        """The object is gone: so are the photo's faces, thumbnails and tags, unless another object is the photo now."""
+        """Erase the faces, thumbnails and tags of a deleted object, unless another object is the photo now."""
         if notification.overwritten_by_generation is not None:
             return  # the new generation's own message keeps the faces that are still there
         with self._database.transaction() as connection:
@@ -515,7 +515,7 @@ class Detection:
 
 
 def _photo_of(connection: Connection, message: DetectRequested) -> tuple[Photo | None, Permanent | None]:
-    """The photo that is asked for, locked, or why it is not to be looked at."""
+    """Return the requested photo, locked, or the reason why it must not be processed."""
     try:
         return store.lock_photo(connection, message.media_id, message.event_id), None
     except Permanent as refusal:
@@ -523,7 +523,7 @@ def _photo_of(connection: Connection, message: DetectRequested) -> tuple[Photo |
 
 
 def _work_of_request(connection: Connection, job: Job, photo: Photo | None, current: int | None) -> Work | None:
-    """What to read for a request; None when the job ends here, because its object is no longer the photo's.
+    """Return what to read for a request; None when the job ends here, because its object is no longer the photo's.
 
     Raises:
         Permanent: ``no_object``.
@@ -551,7 +551,7 @@ def _work_of_request(connection: Connection, job: Job, photo: Photo | None, curr
 
 
 def _thumbnails(work: Work, found: _Found, matched: Redetection) -> dict[str, bytes]:
-    """The thumbnails to upload (JPEG), by object name."""
+    """Return the thumbnails to upload (JPEG), by object name."""
     return {
         store.thumbnail_name(work.event_id, work.media_id, face_id): face.thumbnail
         for face, face_id in zip(found.faces, matched.face_ids, strict=True)

@@ -43,7 +43,7 @@ _SET_DELETED = "UPDATE media SET deleted_generation = greatest(deleted_generatio
 
 
 def lock_photo(connection: Connection, media_id: UUID, event_id: UUID) -> Photo | None:
-    """The photo's row, locked after its event's; None when there is none (any more).
+    """Return the photo's row, locked after its event's; None when there is none.
 
     Raises:
         Permanent: the media id belongs to a photo of another event.
@@ -122,13 +122,13 @@ def outcomes(connection: Connection, media_id: UUID) -> dict[int, Outcome]:
 
 
 def refused_beside(connection: Connection, media_id: UUID) -> dict[str, int]:
-    """The objects that were refused because another one is the photo: name and generation."""
+    """Return the objects that were refused because another one is the photo: name and generation."""
     rows = connection.execute(_REFUSED_BESIDE, {"media_id": media_id, "code": SECOND_PICTURE}).fetchall()
     return {row["object_name"]: row["generation"] for row in rows}
 
 
 def job_of_object(connection: Connection, photo: Photo, generation: int, *, is_the_photo: bool = True) -> Job:
-    """The job of one generation of an object, made on its first message, locked.
+    """Return the job of one generation of an object, locked; it is created at the first message.
 
     A job that was asked for before the photo's object was known is taken over, if this ``is_the_photo``.
     """
@@ -255,12 +255,12 @@ def _other_model(held: str | None, model: str) -> Permanent:
 
 
 def thumbnail_name(event_id: UUID, media_id: UUID, face_id: UUID) -> str:
-    """The thumbnail's object in the derived bucket: everything of an event or a photo shares a prefix."""
+    """Return the thumbnail's object in the derived bucket: all objects of an event or photo share a prefix."""
     return f"{thumbnail_prefix(event_id, media_id)}{face_id}.jpg"
 
 
 def thumbnail_prefix(event_id: UUID, media_id: UUID) -> str:
-    """The prefix of all of a photo's thumbnails."""
+    """Return the prefix of all of a photo's thumbnails."""
     return f"events/{event_id}/{media_id}/"
 
 

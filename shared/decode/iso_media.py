@@ -102,7 +102,7 @@ def _below(data: bytes, path: tuple[bytes, ...], start: int = 0, end: int | None
 
 
 def _first_size(data: bytes, box: tuple[int, int] | None) -> int:
-    """The size of a track's first sample: one for all, or the first of a table."""
+    """Return the size of a track's first sample: one size for all, or the first of a table."""
     start, end = box or (0, 0)
     numbers = data[start + 4 : min(start + 16, end)]  # one for all, how many, the first
     return int.from_bytes(numbers[:4], "big") or int.from_bytes(numbers[8:], "big")

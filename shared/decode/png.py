@@ -85,7 +85,7 @@ def essence(data: bytes) -> Essence:
 
 
 def mended(data: bytes) -> bytes | None:
-    """The file with the checksums of its pixels corrected; None where neither of the two is right, or data is missing.
+    """Correct the checksums of the pixels; None if both are wrong or data is missing.
 
     The header is there: `size` has read it. What the pixels unpack to is looked at piece by piece and not kept.
     """
@@ -105,7 +105,7 @@ def mended(data: bytes) -> bytes | None:
 
 
 def _unpacked(stream: bytes, most: int) -> tuple[bytes, int] | None:
-    """The Adler-32 of what a zlib stream unpacks to, and where its data ends.
+    """Return the Adler-32 of a zlib stream's content, and the position where its data ends.
 
     None where it does not end, is damaged, or has more than `most` bytes.
     """
