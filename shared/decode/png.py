@@ -30,7 +30,7 @@ _TRANSPARENCY: Final = {0: 2, 2: 6, 3: 1}
 _GREY, _RGB, _OF_PALETTE, _RGBA = 0, 2, 3, 6
 _BITS: Final = 8
 # Bytes that a pixel takes as decoded, and where it has to be converted, measured with 48 megapixels.
-_FLAT_GREY, _DEEP_GREY, _COLOUR, _PALETTE, _CONVERTED = 2, 8, 5, 6, 9
+_FLAT_GREY, _DEEP_GREY, _COLOUR, _ALPHA, _PALETTE, _CONVERTED = 2, 8, 5, 7, 6, 9
 
 
 def size(data: bytes) -> tuple[int, int] | None:
@@ -51,7 +51,7 @@ def bytes_a_pixel(data: bytes) -> int:
         return _CONVERTED
     if colour_type == _GREY:
         return _DEEP_GREY if depth > _BITS else _FLAT_GREY
-    return _COLOUR if colour_type in {_RGB, _RGBA} else _CONVERTED
+    return {_RGB: _COLOUR, _RGBA: _ALPHA}.get(colour_type, _CONVERTED)
 
 
 def essence(data: bytes) -> Essence:
