@@ -1,7 +1,8 @@
-"""How many photos are let in.
+"""Limit the number of photos that detect accepts at a time.
 
-Places bound how many are inside; room (shared/memory_budget.py) bounds how many of those are at work. Whoever finds no
-place, or waits too long for room, is told that detect is busy, so that the bus slows down.
+This limit covers photos that are being read, wait for memory, are processed or are written; the memory budget
+(shared/memory_budget.py) limits how many of them are processed. A delivery beyond the limit, or one that waits too long
+for memory, is answered "busy", so that the bus slows down.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from shared.errors import Busy
 
 
 class Places:
-    """Bounds how many photos are inside: read, waiting for room, at work, or written."""
+    """A limit on photos in progress: being read, waiting for memory, processed, or written."""
 
     def __init__(self, photos: int) -> None:
         self._photos = photos
@@ -22,10 +23,10 @@ class Places:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Hold a place.
+        """Occupy one of the slots.
 
         Raises:
-            Busy: all are taken; nobody waits here.
+            Busy: all slots are occupied; this never waits.
         """
         if not self._free.acquire(blocking=False):
             message = f"{self._photos} photos are being looked at, and there is no place for more: try again later"

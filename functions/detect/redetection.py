@@ -1,7 +1,7 @@
-"""Which detected faces are the ones already known, and which were purged (pure).
+"""Match detected faces to the known and the purged faces of a photo (pure).
 
-A place says who somebody is only as long as the picture is the same one. In the same bytes it decides alone; in others
-the face has to be the same too. A tombstone holds no biometric, so that it speaks of its own picture alone.
+The position of a face identifies it only within one picture. In the same bytes the position alone decides; in other
+bytes the face must be the same too. A tombstone holds no biometric data, so it applies to its own picture only.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from uuid import UUID, uuid5
 from functions.detect.boxes import Box, box_iou
 from functions.detect.picture_hash import is_same_picture
 
-# Two boxes that share more than half of their union are in the same place.
+# Two boxes with a larger intersection over union are at the same position.
 SAME_PLACE_IOU = 0.5
 _NAMESPACE = UUID("5c1f8f6e-6f0a-4c57-9d63-0f6d1f3f4d11")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a photo's bytes are, and what they show; None where faces are older than this was noted.
+    """Identifies a photo's bytes and its picture; None for faces found before this was recorded.
 
     ``crc32c`` is Cloud Storage's checksum (base64), ``perceptual_hash`` that of picture_hash.py.
     """
@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class KnownFace:
-    """A face of the photo's row: where it is, in which object it was found, and what there is to compare it by."""
+    """A stored face of the photo: its box, the object generation it was found in, and what it can be compared by."""
 
     face_id: UUID
     box: Box
@@ -42,7 +42,7 @@ class KnownFace:
 
 @dataclass(frozen=True)
 class Tombstone:
-    """Where a face was purged, and from which picture."""
+    """The box of a purged face, and the picture it was purged from."""
 
     box: Box
     picture: Picture
@@ -50,14 +50,14 @@ class Tombstone:
 
 @dataclass(frozen=True)
 class KnownFaces:
-    """All that is known of a photo's faces; ``picture`` is what they were last found in."""
+    """The known faces of a photo; ``picture`` is the one in which they were last found."""
 
     picture: Picture
     faces: tuple[KnownFace, ...]
     tombstones: tuple[Tombstone, ...]
 
     def in_same_bytes(self, seen: Picture, generation: int) -> frozenset[UUID]:
-        """Return the faces that were found in these very bytes: place alone says whether they are there still."""
+        """Return the faces that were found in exactly these bytes, where the position alone identifies a face."""
         return frozenset(
             face.face_id
             for face in self.faces
@@ -65,7 +65,7 @@ class KnownFaces:
         )
 
     def purged_places(self, seen: Picture) -> tuple[Box, ...]:
-        """Where this picture showed faces that were purged from it."""
+        """Return the boxes of faces that were purged from this picture."""
         return tuple(stone.box for stone in self.tombstones if _is_of(stone.picture, seen))
 
 
@@ -85,7 +85,7 @@ class Redetection:
 
 
 def in_same_place(detected: Sequence[Box], existing: Mapping[UUID, Box]) -> list[tuple[int, UUID]]:
-    """Pairs of a detection and a known face whose boxes overlap enough, the largest overlap first."""
+    """Return pairs of a detection and a known face whose boxes overlap enough, the largest overlap first."""
     overlaps = sorted(
         (
             (-box_iou(box, known_box), index, face_id)
@@ -109,11 +109,11 @@ def recognise_known_faces(
 ) -> Redetection:
     """Match detections to the photo's faces one to one, by largest intersection over union first.
 
-    ``is_same_face`` is asked for a detection (its index) and a known face in the same place; ``purged`` are the boxes
+    ``is_same_face`` is called with a detection (its index) and a known face at the same position; ``purged`` are the boxes
     of faces that were purged from this picture.
 
-    A new face's id follows from photo, generation and box, so that doing it again after a crash gives the
-    same ids (and overwrites the same thumbnails instead of leaving some behind). It is never one that the photo has.
+    A new face's id is derived from photo, generation and box, so that a repetition after a crash gives the same ids
+    (and overwrites the same thumbnails instead of leaving some behind). It never equals an id that the photo has.
     """
     ids: dict[int, UUID] = {}
     taken: set[UUID] = set()
@@ -138,7 +138,7 @@ def recognise_known_faces(
 
 def _is_of(purged_from: Picture, seen: Picture) -> bool:
     if purged_from.crc32c is None:
-        return True  # purged before pictures were noted: its place is all that is known
+        return True  # purged before pictures were recorded: only the position is known
     if purged_from.crc32c == seen.crc32c:
         return True
     hashes = (purged_from.perceptual_hash, seen.perceptual_hash)
