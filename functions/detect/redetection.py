@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class KnownFace:
-    """A stored face of the photo: its box, the object generation it was found in, and what it can be compared by."""
+    """A stored face of the photo: its box, the object generation it was found in, and what to compare it by."""
 
     face_id: UUID
     box: Box
