@@ -109,8 +109,8 @@ def recognise_known_faces(
 ) -> Redetection:
     """Match detections to the photo's faces one to one, by largest intersection over union first.
 
-    ``is_same_face`` is called with a detection (its index) and a known face at the same position; ``purged`` are the boxes
-    of faces that were purged from this picture.
+    ``is_same_face`` is called with a detection (its index) and a known face at the same position. ``purged`` are the
+    boxes of faces that were purged from this picture.
 
     A new face's id is derived from photo, generation and box, so that a repetition after a crash gives the same ids
     (and overwrites the same thumbnails instead of leaving some behind). It never equals an id that the photo has.
