@@ -53,7 +53,7 @@ def test_right_settings_start(function: str, capsys: pytest.CaptureFixture[str])
     [
         *((function, "DATABASE_URL", "mysql://", "DATABASE_URL: String should match") for function in SOURCES),
         ("admin", "FACE_CALIBRATION", "/nowhere.json", "FACE_CALIBRATION: not JSON"),
-        ("cluster", "FACE_CALIBRATION", "/nowhere.json", "takes the JSON itself, not the name of a file"),
+        ("cluster", "FACE_CALIBRATION", "/nowhere.json", "must be the JSON itself, not the name of a file"),
         (
             "cluster",
             "FACE_CALIBRATION",

@@ -255,7 +255,7 @@ def test_a_receipt_is_complete_with_its_last_deletion(
 def test_who_deletes_also_names_the_derived_bucket(
     database: Database, bus: RecordingPublisher, objects: MemoryObjects
 ) -> None:
-    with pytest.raises(ValueError, match="names the derived bucket"):
+    with pytest.raises(ValueError, match="must be given together"):
         Outbox(database, bus, objects)
 
 
