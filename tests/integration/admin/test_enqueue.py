@@ -223,7 +223,8 @@ def test_a_request_takes_no_more_statements_for_many_photos_than_for_one(
         statements.clear()
         assert len(site.enqueue(site.token(), event_id=event_id)[1]["jobs"]) == 2 * photos
         needed.append(len(statements))
-    assert needed[1] == needed[2]
+    # The pool may set up another connection meanwhile, which takes a statement or two; 58 photos more would take 58.
+    assert needed[2] <= needed[1] + 4
 
 
 def test_messages_are_in_the_order_of_the_photos(site: AdminSite) -> None:
