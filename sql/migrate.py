@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sql.preflight import MigrationError, obstacles
+import psycopg
+
+from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, obstacles
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATIONS_TABLE = "trombi.schema_migrations"
+CREATE_MIGRATIONS_TABLE = f"CREATE TABLE {MIGRATIONS_TABLE} (version varchar PRIMARY KEY)"
 
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
@@ -26,6 +29,7 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
     if found:
         listed = "\n".join(f"- {obstacle}" for obstacle in found)
         raise MigrationError(f"the database cannot be migrated; nothing was changed:\n{listed}")
+    _mark(database_url)
     command = (
         *(str(Path(sys.executable).with_name("dbmate")), "--migrations-dir", str(migrations)),
         *("--migrations-table", MIGRATIONS_TABLE, "--no-dump-schema", "--migration-lock", "up"),
@@ -34,6 +38,19 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if finished.returncode != 0:
         raise MigrationError(f"migrating the database failed:\n{finished.stdout}{finished.stderr}".rstrip())
+
+
+def _mark(database_url: str) -> None:
+    """Make dbmate's table and say whose it is, so that a schema is known as Trombi's even if no migration succeeds."""
+    try:
+        with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            if connection.execute("SELECT to_regnamespace('trombi')").fetchone() == (None,):
+                connection.execute("CREATE SCHEMA trombi")
+            if connection.execute("SELECT to_regclass(%s)", (MIGRATIONS_TABLE,)).fetchone() == (None,):
+                connection.execute(CREATE_MIGRATIONS_TABLE.encode())
+                connection.execute(f"COMMENT ON TABLE {MIGRATIONS_TABLE} IS 'made by Trombi'".encode())
+    except psycopg.Error as error:
+        raise MigrationError(f"migrating the database failed; nothing was changed: {error}") from error
 
 
 def database_url_of_environment() -> str:

@@ -18,7 +18,7 @@ Connection = psycopg.Connection[TupleRow]
 
 # Foreign keys that set one of their columns to null (ON DELETE SET NULL (column)) came with it.
 OLDEST_POSTGRES = 15
-_CONNECT_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 10
 
 _SERVER = """
 SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
@@ -31,12 +31,26 @@ FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE ext
 _VECTOR_IS_AVAILABLE = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
 _EXTENSIONS_SCHEMA = "SELECT FROM pg_namespace WHERE nspname = 'extensions'"
 _SCHEMA = """
-SELECT nspowner::regrole::text, pg_has_role(nspowner, 'USAGE'), has_schema_privilege(oid, 'CREATE')
+SELECT nspowner::regrole::text, has_schema_privilege(oid, 'CREATE')
 FROM pg_namespace WHERE nspname = 'trombi'
 """
-_TABLES = """
-SELECT relname FROM pg_class
-WHERE relnamespace = to_regnamespace('trombi') AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY relname
+# Made before anything else, and marked: it says that the schema is Trombi's, however far the migrations came. A dump
+# without comments loses the mark; the first migration's function is as good.
+_IS_TROMBIS = """
+SELECT pg_class.relowner::regrole::text, pg_has_role(pg_class.relowner, 'USAGE') FROM pg_class
+WHERE relnamespace = to_regnamespace('trombi') AND relname = 'schema_migrations' AND relkind = 'r' AND (
+    obj_description(oid, 'pg_class') = 'made by Trombi' OR to_regprocedure('trombi.trombi_search_path()') IS NOT NULL
+)
+"""
+# What is in the schema, but for pgvector.
+_CONTENTS = """
+SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
+WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('trombi') AND deptype = 'n'
+    AND classid <> 'pg_extension'::regclass AND NOT EXISTS (
+        SELECT FROM pg_depend AS part
+        WHERE (part.classid, part.objid) = (pg_depend.classid, pg_depend.objid) AND part.deptype = 'e'
+    )
+ORDER BY 1
 """
 _ROLE_EXISTS = "SELECT FROM pg_roles WHERE rolname = %s"
 _MAY_ASSUME = """
@@ -57,7 +71,7 @@ def obstacles(database_url: str) -> list[str]:
         MigrationError: the database cannot be reached.
     """
     try:
-        with psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+        with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             found = [*_of_server(connection)]
             # What follows is asked in words that an older server may not know.
             return found or [*_of_schema(connection), *_of_vector(connection), *_of_roles(connection)]
@@ -67,9 +81,8 @@ def obstacles(database_url: str) -> list[str]:
 
 
 def is_trombis(connection: Connection) -> bool:
-    """Whether there is a schema ``trombi`` that Trombi's migrations made."""
-    tables = [name for (name,) in connection.execute(_TABLES)]
-    return "schema_migrations" in tables and ("ml_jobs" in tables or tables == ["schema_migrations"])
+    """Whether there is a schema ``trombi`` that Trombi's migrations made, or began to make."""
+    return connection.execute(_IS_TROMBIS).fetchone() is not None
 
 
 def _of_server(connection: Connection) -> Iterator[str]:
@@ -94,17 +107,19 @@ def _of_schema(connection: Connection) -> Iterator[str]:
                 f' GRANT CREATE ON DATABASE "{database}" TO "{user}"'
             )
         return
-    owner, is_owner, may_create = schema
-    tables = [name for (name,) in connection.execute(_TABLES)]
-    if tables and not is_trombis(connection):
+    creator, may_create = schema
+    trombis = connection.execute(_IS_TROMBIS).fetchone()
+    contents = [described for (described,) in connection.execute(_CONTENTS)]
+    if trombis is None and contents:
         yield (
-            f"there is a schema trombi that is not Trombi's (it holds {', '.join(tables[:5])}):"
+            f"there is a schema trombi that is not Trombi's (it holds {', '.join(contents[:5])}):"
             " rename it (ALTER SCHEMA trombi RENAME TO …) or migrate another database"
         )
-    elif tables and not is_owner:
+    elif trombis is not None and not trombis[1]:
+        owner = trombis[0]
         yield f"the schema trombi belongs to {owner}, and {user} is no member of that role: migrate as {owner}"
     elif not may_create:
-        yield f'{user} may not write to the schema trombi: let {owner} run GRANT ALL ON SCHEMA trombi TO "{user}"'
+        yield f'{user} may not write to the schema trombi: let {creator} run GRANT ALL ON SCHEMA trombi TO "{user}"'
 
 
 def _of_vector(connection: Connection) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sql.migrate import MIGRATIONS, MIGRATIONS_TABLE
+from sql.migrate import CREATE_MIGRATIONS_TABLE, MIGRATIONS, MIGRATIONS_TABLE
 
 SCHEMA = Path(__file__).resolve().parent / "schema.sql"
 
@@ -20,7 +20,7 @@ _HEAD = f"""\
 \\set ON_ERROR_STOP on
 BEGIN;
 CREATE SCHEMA IF NOT EXISTS trombi;
-CREATE TABLE {MIGRATIONS_TABLE} (version varchar PRIMARY KEY);
+{CREATE_MIGRATIONS_TABLE};
 """
 
 

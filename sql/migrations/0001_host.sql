@@ -5,6 +5,8 @@
 -- may have tables of the same names. Where pgvector is not installed yet, it goes where Supabase keeps extensions, or
 -- into trombi where there is no such schema.
 CREATE SCHEMA IF NOT EXISTS trombi;
+-- Says that the schema is Trombi's (sql/preflight.py), which later migrations need not have come as far as to show.
+COMMENT ON TABLE trombi.schema_migrations IS 'made by Trombi';
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN

@@ -12,6 +12,7 @@ from shared.database import Connection
 from sql.migrate import MIGRATIONS, migrate
 from sql.preflight import MigrationError
 from sql.schema import SCHEMA, whole_schema
+from sql.uninstall import uninstall
 from tests.databases import Databases, dump, empty, run_schema
 
 
@@ -77,6 +78,25 @@ def test_a_first_migration_that_fails_leaves_the_others_tables_alone_and_goes_on
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT to_regclass('trombi.faces'), to_regclass('trombi.ml_jobs')").fetchone()
     assert found == (None, "ml_jobs")
+    migrate(url)
+    assert dump(url) == dump(databases.fresh())
+
+
+@pytest.mark.parametrize("failing", ["0001_host", "0002_jobs_and_bus"])
+def test_whichever_migration_fails_the_next_run_goes_on_and_it_can_be_uninstalled(
+    databases: Databases, tmp_path: Path, failing: str
+) -> None:
+    url, nothing = empty(databases), dump(empty(databases))
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    file = folder / f"{failing}.sql"
+    file.write_text(file.read_text(encoding="utf-8").replace("-- migrate:down", "SELECT 1 / 0;\n-- migrate:down"))
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
+    assert uninstall(url)[0] == "removed the schema trombi"
+    assert dump(url) == nothing
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
     migrate(url)
     assert dump(url) == dump(databases.fresh())
 

@@ -14,6 +14,7 @@ from local.cloud.postgres import database_url as url_of
 from sql import preflight
 from sql.migrate import migrate
 from sql.preflight import MigrationError, obstacles
+from sql.uninstall import UninstallError, uninstall
 from tests.databases import Databases, dump, empty
 
 
@@ -63,6 +64,32 @@ def test_a_schema_of_that_name_that_is_not_ours_is_not_touched(databases: Databa
         execute(url, "CREATE TABLE trombi.schema_migrations (version text)")
     with refused(url, "not Trombi's"):
         pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CREATE FUNCTION trombi.blow() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TYPE trombi.horn AS ENUM ('valve', 'slide')",
+        "CREATE SEQUENCE trombi.counter",
+        "CREATE TABLE trombi.schema_migrations (version text)",
+    ],
+    ids=["a function", "a type", "a sequence", "migrations of its own"],
+)
+def test_a_schema_of_a_host_is_not_touched_also_when_it_holds_no_tables(databases: Databases, content: str) -> None:
+    url = empty(databases)
+    execute(url, "CREATE SCHEMA trombi", content)
+    with refused(url, "not Trombi's"):
+        before = dump(url)
+    with pytest.raises(UninstallError, match="not Trombi's"):
+        uninstall(url, with_data=True)
+    assert dump(url) == before
+
+
+def test_pgvector_alone_in_an_administrator_s_schema_is_not_in_the_way(databases: Databases) -> None:
+    url = empty(databases)
+    execute(url, "CREATE SCHEMA trombi", "CREATE EXTENSION vector SCHEMA trombi")
+    assert obstacles(url) == []
 
 
 def test_an_empty_schema_that_an_administrator_made_is_taken(databases: Databases) -> None:
