@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, obstacles
+from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, lock, obstacles
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATIONS_TABLE = "trombi.schema_migrations"
@@ -25,6 +25,19 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
         MigrationError: something stands in the way (then nothing was changed), a migration failed, or the database
             cannot be reached.
     """
+    try:
+        # In a transaction that does nothing but hold the lock: whoever migrates at the same time waits. It has no
+        # snapshot, so that nothing waits for it.
+        with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as holder:
+            holder.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            lock(holder)
+            _migrate(database_url, migrations)
+    except psycopg.Error as error:
+        # An address that cannot be read is reported by the same class as a statement that is refused.
+        raise MigrationError(f"migrating the database failed: {error}") from error
+
+
+def _migrate(database_url: str, migrations: Path) -> None:
     found = obstacles(database_url)
     if found:
         listed = "\n".join(f"- {obstacle}" for obstacle in found)

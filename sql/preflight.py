@@ -60,6 +60,17 @@ SELECT pg_has_role(
 """
 
 
+_LOCK_KEY = 0x74726F6D6269  # "trombi"
+_REFUSALS = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidGrantOperation,
+    psycopg.errors.InvalidGrantor,
+    # What providers say of an extension that they do not let in.
+    psycopg.errors.FeatureNotSupported,
+)
+_EXISTS_ALREADY = (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject, psycopg.errors.DuplicateSchema)
+
+
 class MigrationError(Exception):
     """The database was not migrated; the text says why, in words for whoever operates it."""
 
@@ -78,6 +89,16 @@ def obstacles(database_url: str) -> list[str]:
     except psycopg.Error as error:
         # An address that cannot be read is reported by the same class as a statement that is refused.
         raise MigrationError(f"migrating the database failed: it cannot be looked at: {error}") from error
+
+
+def lock(connection: Connection) -> None:
+    """Wait for whoever migrates this database or uninstalls Trombi; the lock is held until the transaction ends.
+
+    A transaction's, not a session's, so that a pooler between does not lose it.
+    """
+    for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute("SELECT set_config(%s, '0', true)", (setting,))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
 
 
 def is_trombis(connection: Connection) -> bool:
@@ -179,15 +200,18 @@ def _of_roles(connection: Connection) -> Iterator[str]:
 
 @contextmanager
 def _tried(connection: Connection) -> Iterator[list[str]]:
-    """Roll back what is done in the block; afterwards the list holds what Postgres refused it with, if it did."""
+    """Roll back what is done in the block; afterwards the list holds what Postgres refused it with, if it did.
+
+    What somebody else has made in the meantime is not refused.
+    """
     refused: list[str] = []
     with connection.transaction(force_rollback=True):
         try:
             with connection.transaction():
                 yield refused
-        except psycopg.errors.OperationalError:
-            raise
-        except psycopg.Error as error:
+        except _EXISTS_ALREADY:
+            pass
+        except _REFUSALS as error:
             refused.append(str(error).partition("\n")[0])
 
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from sql.migrate import database_url_of_environment
-from sql.preflight import Connection, is_trombis
+from sql.preflight import Connection, is_trombis, lock
 
 _COUNTED = ("events", "users", "media", "faces")
 _SCHEMA_EXISTS = "SELECT FROM pg_namespace WHERE nspname = 'trombi'"
@@ -55,6 +55,7 @@ def uninstall(database_url: str, *, with_data: bool = False) -> list[str]:
     """
     try:
         with psycopg.connect(database_url, connect_timeout=10) as connection:
+            lock(connection)
             return [*_removed(connection, with_data=with_data)]
     except psycopg.Error as error:
         raise UninstallError(f"nothing was removed: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -98,6 +99,14 @@ def test_whichever_migration_fails_the_next_run_goes_on_and_it_can_be_uninstalle
     with pytest.raises(MigrationError, match="division by zero"):
         migrate(url, folder)
     migrate(url)
+    assert dump(url) == dump(databases.fresh())
+
+
+def test_migrations_at_the_same_time_wait_for_each_other(databases: Databases) -> None:
+    url = empty(databases)
+    with ThreadPoolExecutor(3) as threads:
+        for migrated in [threads.submit(migrate, url) for _ in range(3)]:
+            migrated.result()
     assert dump(url) == dump(databases.fresh())
 
 

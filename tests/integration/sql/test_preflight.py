@@ -49,6 +49,21 @@ def as_user(url: str, name: str) -> str:
     return url.replace("//postgres@", f"//{name}@")
 
 
+def test_what_fails_for_another_reason_than_a_right_is_no_missing_right(databases: Databases) -> None:
+    with (
+        psycopg.connect(empty(databases)) as connection,
+        pytest.raises(psycopg.errors.DivisionByZero),
+        preflight._tried(connection),
+    ):
+        connection.execute("SELECT 1 / 0")
+
+
+def test_a_role_that_another_database_s_migration_makes_meanwhile_is_no_missing_right(databases: Databases) -> None:
+    with psycopg.connect(empty(databases)) as connection, preflight._tried(connection) as refused_with:
+        connection.execute("CREATE ROLE authenticated")
+    assert refused_with == []
+
+
 def test_a_database_where_nothing_is_in_the_way_is_left_as_it_is(databases: Databases) -> None:
     url = empty(databases)
     before = dump(url)
