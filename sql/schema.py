@@ -19,6 +19,8 @@ _HEAD = f"""\
 -- Clients other than psql do without the next line.
 \\set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
 CREATE SCHEMA IF NOT EXISTS trombi;
 {CREATE_MIGRATIONS_TABLE};
 """

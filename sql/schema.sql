@@ -3,6 +3,8 @@
 -- Clients other than psql do without the next line.
 \set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
 CREATE SCHEMA IF NOT EXISTS trombi;
 CREATE TABLE trombi.schema_migrations (version varchar PRIMARY KEY);
 

@@ -26,6 +26,23 @@ def test_the_replayed_migrations_equal_schema_sql(databases: Databases) -> None:
     assert dump(replayed) == dump(migrated)
 
 
+def test_schema_sql_does_the_same_whatever_the_client_takes_text_for(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty(databases)
+    with monkeypatch.context() as other:
+        other.setenv("PGCLIENTENCODING", "LATIN1")
+        _set(url, "SET standard_conforming_strings = off")
+        run_schema(url)
+    _set(url, "RESET standard_conforming_strings")
+    assert dump(url) == dump(databases.fresh())
+
+
+def _set(url: str, setting: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} {setting}".encode())
+
+
 def test_schema_sql_on_a_database_that_has_it_changes_nothing(databases: Databases) -> None:
     url = databases.fresh()
     before = dump(url)
