@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, lock, obstacles
+from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, lock, obstacles, only_catalog
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATIONS_TABLE = "trombi.schema_migrations"
@@ -57,6 +57,7 @@ def _mark(database_url: str) -> None:
     """Make dbmate's table and say whose it is, so that a schema is known as Trombi's even if no migration succeeds."""
     try:
         with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            only_catalog(connection)
             if connection.execute("SELECT to_regnamespace('trombi')").fetchone() == (None,):
                 connection.execute("CREATE SCHEMA trombi")
             if connection.execute("SELECT to_regclass(%s)", (MIGRATIONS_TABLE,)).fetchone() == (None,):

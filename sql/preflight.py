@@ -28,6 +28,14 @@ _VECTOR = """
 SELECT nspname, has_schema_privilege(pg_namespace.oid, 'USAGE')
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
 """
+# Who else may put something into a schema, but for those who administer the server. Members of a role are not listed.
+_STRANGERS = """
+SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+FROM pg_namespace CROSS JOIN aclexplode(nspacl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+WHERE nspname = %s AND privilege_type = 'CREATE' AND grantee <> nspowner AND grantee <> current_user::regrole
+    AND NOT coalesce(rolsuper OR rolcreaterole, false)
+ORDER BY 1
+"""
 _VECTOR_IS_AVAILABLE = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
 _EXTENSIONS_SCHEMA = "SELECT FROM pg_namespace WHERE nspname = 'extensions'"
 _SCHEMA = """
@@ -83,6 +91,7 @@ def obstacles(database_url: str) -> list[str]:
     """
     try:
         with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            only_catalog(connection)
             found = [*_of_server(connection)]
             # What follows is asked in words that an older server may not know.
             return found or [*_of_schema(connection), *_of_vector(connection), *_of_roles(connection)]
@@ -91,11 +100,17 @@ def obstacles(database_url: str) -> list[str]:
         raise MigrationError(f"migrating the database failed: it cannot be looked at: {error}") from error
 
 
+def only_catalog(connection: Connection) -> None:
+    """Until the transaction ends, nothing that somebody put into another schema passes for a function of Postgres."""
+    connection.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)")
+
+
 def lock(connection: Connection) -> None:
     """Wait for whoever migrates this database or uninstalls Trombi; the lock is held until the transaction ends.
 
     A transaction's, not a session's, so that a pooler between does not lose it.
     """
+    only_catalog(connection)
     for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute("SELECT set_config(%s, '0', true)", (setting,))
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
@@ -153,6 +168,7 @@ def _of_vector(connection: Connection) -> Iterator[str]:
                 f"{user} may not use the schema {schema}, in which pgvector is: let an administrator run"
                 f' GRANT USAGE ON SCHEMA "{schema}" TO "{user}"'
             )
+        yield from _of_strangers(connection, schema)
         return
     if connection.execute(_VECTOR_IS_AVAILABLE).fetchone() is None:
         yield (
@@ -161,6 +177,8 @@ def _of_vector(connection: Connection) -> Iterator[str]:
         )
         return
     in_extensions = connection.execute(_EXTENSIONS_SCHEMA).fetchone() is not None
+    if in_extensions:
+        yield from _of_strangers(connection, "extensions")
     with _tried(connection) as refused:
         if not in_extensions and connection.execute(_SCHEMA).fetchone() is None:
             connection.execute("CREATE SCHEMA trombi")
@@ -173,6 +191,18 @@ def _of_vector(connection: Connection) -> Iterator[str]:
         yield (
             f"{user} may not create the extension pgvector ({refused[0]}): let an administrator run"
             f" CREATE EXTENSION vector{' SCHEMA extensions' if in_extensions else ''} in this database"
+        )
+
+
+def _of_strangers(connection: Connection, schema: str) -> Iterator[str]:
+    """What is in pgvector's schema can pass for a function of Postgres in Trombi's statements."""
+    strangers = [] if schema == "trombi" else [name for (name,) in connection.execute(_STRANGERS, (schema,))]
+    if strangers:
+        yield (
+            f"pgvector belongs into a schema to which only its owner adds; {', '.join(strangers)} may add to {schema},"
+            f' and Trombi would run what they put there: run REVOKE CREATE ON SCHEMA "{schema}" FROM'
+            f" {', '.join(strangers)}; or move pgvector: CREATE SCHEMA IF NOT EXISTS pgvector;"
+            " ALTER EXTENSION vector SET SCHEMA pgvector"
         )
 
 

@@ -101,6 +101,34 @@ def test_a_schema_of_a_host_is_not_touched_also_when_it_holds_no_tables(database
     assert dump(url) == before
 
 
+def test_pgvector_where_others_may_create_is_refused(databases: Databases, somebody: str) -> None:
+    url = empty(databases)
+    execute(url, "CREATE EXTENSION vector SCHEMA public", "GRANT CREATE ON SCHEMA public TO PUBLIC")
+    with refused(
+        url, "PUBLIC may add to public", 'REVOKE CREATE ON SCHEMA "public" FROM PUBLIC;', "SET SCHEMA pgvector"
+    ):
+        execute(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", f"GRANT CREATE ON SCHEMA public TO {somebody}")
+    with refused(url, f"{somebody} may add to public"):
+        execute(url, f"REVOKE CREATE ON SCHEMA public FROM {somebody}")
+    migrate(url)
+
+
+def test_nothing_that_a_stranger_put_into_public_is_called(databases: Databases) -> None:
+    url = empty(databases)
+    planted = ("format(text, text)", "obj_description(oid, text)", "shobj_description(oid, text)")
+    execute(
+        url,
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        *(
+            f"CREATE FUNCTION public.{name} RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''planted''; END'"
+            for name in planted
+        ),
+    )
+    migrate(url)
+    migrate(url)
+    assert uninstall(url)[0] == "removed the schema trombi"
+
+
 def test_pgvector_alone_in_an_administrator_s_schema_is_not_in_the_way(databases: Databases) -> None:
     url = empty(databases)
     execute(url, "CREATE SCHEMA trombi", "CREATE EXTENSION vector SCHEMA trombi")

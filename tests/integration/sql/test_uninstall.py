@@ -20,11 +20,11 @@ def execute(url: str, *statements: str) -> None:
     [
         (
             "CREATE FUNCTION public.face_label(f trombi.faces) RETURNS text LANGUAGE sql AS 'SELECT f.id::text'",
-            r"first: function face_label\(faces\)$",
+            r"first: function public.face_label\(trombi.faces\)$",
         ),
         ("CREATE VIEW app_trombi.guests AS SELECT id FROM trombi.users", r"view app_trombi.guests"),
         ("CREATE TABLE app_trombi.likes (photo uuid REFERENCES trombi.media)", r"constraint .* app_trombi.likes"),
-        ("CREATE TABLE public.likes (box jsonb CHECK (trombi.is_normalised_box(box)))", r"constraint .* likes"),
+        ("CREATE TABLE public.likes (box jsonb CHECK (trombi.is_normalised_box(box)))", r"constraint .* public.likes"),
         ("CREATE TABLE public.sums (score float8 DEFAULT trombi.trombi_cover_score(1, 1, 1, 1, 1))", "default value"),
     ],
     ids=["a function of a face", "a view in app_trombi", "a foreign key", "a check", "a default"],
