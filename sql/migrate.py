@@ -14,6 +14,8 @@ from sql.preflight import CONNECT_TIMEOUT_SECONDS, MigrationError, lock, obstacl
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATIONS_TABLE = "trombi.schema_migrations"
 CREATE_MIGRATIONS_TABLE = f"CREATE TABLE {MIGRATIONS_TABLE} (version varchar PRIMARY KEY)"
+_EXAMPLE = "postgresql://user:password@host/trombi"
+_NO_TLS = "SSL is not enabled on the server"
 
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> None:
@@ -50,7 +52,9 @@ def _migrate(database_url: str, migrations: Path) -> None:
     environment = {**os.environ, "DATABASE_URL": database_url}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if finished.returncode != 0:
-        raise MigrationError(f"migrating the database failed:\n{finished.stdout}{finished.stderr}".rstrip())
+        told = f"{finished.stdout}{finished.stderr}".rstrip()
+        hint = "\nThe server has no TLS: add ?sslmode=disable to DATABASE_URL (&sslmode=disable after other settings)"
+        raise MigrationError(f"migrating the database failed:\n{told}{hint if _NO_TLS in told else ''}")
 
 
 def _mark(database_url: str) -> None:
@@ -68,11 +72,13 @@ def _mark(database_url: str) -> None:
 
 
 def database_url_of_environment() -> str:
-    """Return the value of ``DATABASE_URL``; end the program where it is not set."""
-    try:
-        return os.environ["DATABASE_URL"]
-    except KeyError:
-        sys.exit("set DATABASE_URL to the database that is meant, for instance postgres://user:password@host/trombi")
+    """Return the value of ``DATABASE_URL``; end the program where it is none that every tool here can read."""
+    url = os.environ.get("DATABASE_URL", "").strip()
+    if not url:
+        sys.exit(f"set DATABASE_URL to the database that is meant, for instance {_EXAMPLE}")
+    if not url.startswith(("postgresql://", "postgres://")):
+        sys.exit(f"DATABASE_URL is not a URL: give a postgresql:// URL, for instance {_EXAMPLE}")
+    return url
 
 
 if __name__ == "__main__":

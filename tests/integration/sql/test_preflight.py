@@ -12,7 +12,7 @@ from psycopg import sql
 
 from local.cloud.postgres import database_url as url_of
 from sql import preflight
-from sql.migrate import migrate
+from sql.migrate import database_url_of_environment, migrate
 from sql.preflight import MigrationError, obstacles
 from sql.uninstall import UninstallError, uninstall
 from tests.databases import Databases, dump, empty
@@ -198,3 +198,30 @@ def test_a_schema_of_another_owner_is_told(databases: Databases, somebody: str) 
 def test_a_database_that_cannot_be_reached_is_told_in_words() -> None:
     with pytest.raises(MigrationError, match="migrating the database failed"):
         migrate("postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable&connect_timeout=1")
+
+
+def test_a_server_without_tls_is_told_with_what_to_add(databases: Databases) -> None:
+    url = empty(databases)
+    with pytest.raises(MigrationError, match=r"add \?sslmode=disable"):
+        migrate(url.replace("sslmode=disable&", ""))
+    migrate(url)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "set DATABASE_URL"),
+        ("", "set DATABASE_URL"),
+        (" ", "set DATABASE_URL"),
+        ("host=127.0.0.1 dbname=trombi password=secret", "give a postgresql:// URL"),
+    ],
+    ids=["none", "empty", "blank", "words"],
+)
+def test_an_address_that_is_no_url_is_refused(monkeypatch: pytest.MonkeyPatch, given: str | None, told: str) -> None:
+    if given is None:
+        monkeypatch.delenv("DATABASE_URL", raising=False)
+    else:
+        monkeypatch.setenv("DATABASE_URL", given)
+    with pytest.raises(SystemExit, match=told) as ended:
+        database_url_of_environment()
+    assert "secret" not in str(ended.value)
