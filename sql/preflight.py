@@ -18,7 +18,7 @@ Connection = psycopg.Connection[TupleRow]
 
 # Foreign keys that set one of their columns to null (ON DELETE SET NULL (column)) came with it.
 OLDEST_POSTGRES = 15
-_CONNECT_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 10
 
 _SERVER = """
 SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
@@ -28,15 +28,37 @@ _VECTOR = """
 SELECT nspname, has_schema_privilege(pg_namespace.oid, 'USAGE')
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
 """
+# Who else may put something into a schema, but for those who administer the server. Members of a role are not listed.
+_STRANGERS = """
+SELECT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+FROM pg_namespace CROSS JOIN aclexplode(nspacl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+WHERE nspname = %s AND privilege_type = 'CREATE' AND grantee <> nspowner AND grantee <> current_user::regrole
+    AND NOT coalesce(rolsuper OR rolcreaterole, false)
+ORDER BY 1
+"""
 _VECTOR_IS_AVAILABLE = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
 _EXTENSIONS_SCHEMA = "SELECT FROM pg_namespace WHERE nspname = 'extensions'"
 _SCHEMA = """
-SELECT nspowner::regrole::text, pg_has_role(nspowner, 'USAGE'), has_schema_privilege(oid, 'CREATE')
+SELECT nspowner::regrole::text, has_schema_privilege(oid, 'CREATE')
 FROM pg_namespace WHERE nspname = 'trombi'
 """
-_TABLES = """
-SELECT relname FROM pg_class
-WHERE relnamespace = to_regnamespace('trombi') AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY relname
+# Made before anything else, and marked: it says that the schema is Trombi's, however far the migrations came. A dump
+# without comments loses the mark; the first migration's function is as good.
+_IS_TROMBIS = """
+SELECT pg_class.relowner::regrole::text, pg_has_role(pg_class.relowner, 'USAGE') FROM pg_class
+WHERE relnamespace = to_regnamespace('trombi') AND relname = 'schema_migrations' AND relkind = 'r' AND (
+    obj_description(oid, 'pg_class') = 'made by Trombi' OR to_regprocedure('trombi.trombi_search_path()') IS NOT NULL
+)
+"""
+# What is in the schema, but for pgvector.
+_CONTENTS = """
+SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
+WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('trombi') AND deptype = 'n'
+    AND classid <> 'pg_extension'::regclass AND NOT EXISTS (
+        SELECT FROM pg_depend AS part
+        WHERE (part.classid, part.objid) = (pg_depend.classid, pg_depend.objid) AND part.deptype = 'e'
+    )
+ORDER BY 1
 """
 _ROLE_EXISTS = "SELECT FROM pg_roles WHERE rolname = %s"
 _MAY_ASSUME = """
@@ -44,6 +66,17 @@ SELECT pg_has_role(
     'trombi_reviewer', CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END
 )
 """
+
+
+_LOCK_KEY = 0x74726F6D6269  # "trombi"
+_REFUSALS = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidGrantOperation,
+    psycopg.errors.InvalidGrantor,
+    # What providers say of an extension that they do not let in.
+    psycopg.errors.FeatureNotSupported,
+)
+_EXISTS_ALREADY = (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject, psycopg.errors.DuplicateSchema)
 
 
 class MigrationError(Exception):
@@ -57,7 +90,8 @@ def obstacles(database_url: str) -> list[str]:
         MigrationError: the database cannot be reached.
     """
     try:
-        with psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+        with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            only_catalog(connection)
             found = [*_of_server(connection)]
             # What follows is asked in words that an older server may not know.
             return found or [*_of_schema(connection), *_of_vector(connection), *_of_roles(connection)]
@@ -66,10 +100,25 @@ def obstacles(database_url: str) -> list[str]:
         raise MigrationError(f"migrating the database failed: it cannot be looked at: {error}") from error
 
 
+def only_catalog(connection: Connection) -> None:
+    """Until the transaction ends, nothing that somebody put into another schema passes for a function of Postgres."""
+    connection.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)")
+
+
+def lock(connection: Connection) -> None:
+    """Wait for whoever migrates this database or uninstalls Trombi; the lock is held until the transaction ends.
+
+    A transaction's, not a session's, so that a pooler between does not lose it.
+    """
+    only_catalog(connection)
+    for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute("SELECT set_config(%s, '0', true)", (setting,))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+
+
 def is_trombis(connection: Connection) -> bool:
-    """Whether there is a schema ``trombi`` that Trombi's migrations made."""
-    tables = [name for (name,) in connection.execute(_TABLES)]
-    return "schema_migrations" in tables and ("ml_jobs" in tables or tables == ["schema_migrations"])
+    """Whether there is a schema ``trombi`` that Trombi's migrations made, or began to make."""
+    return connection.execute(_IS_TROMBIS).fetchone() is not None
 
 
 def _of_server(connection: Connection) -> Iterator[str]:
@@ -94,17 +143,19 @@ def _of_schema(connection: Connection) -> Iterator[str]:
                 f' GRANT CREATE ON DATABASE "{database}" TO "{user}"'
             )
         return
-    owner, is_owner, may_create = schema
-    tables = [name for (name,) in connection.execute(_TABLES)]
-    if tables and not is_trombis(connection):
+    creator, may_create = schema
+    trombis = connection.execute(_IS_TROMBIS).fetchone()
+    contents = [described for (described,) in connection.execute(_CONTENTS)]
+    if trombis is None and contents:
         yield (
-            f"there is a schema trombi that is not Trombi's (it holds {', '.join(tables[:5])}):"
+            f"there is a schema trombi that is not Trombi's (it holds {', '.join(contents[:5])}):"
             " rename it (ALTER SCHEMA trombi RENAME TO …) or migrate another database"
         )
-    elif tables and not is_owner:
+    elif trombis is not None and not trombis[1]:
+        owner = trombis[0]
         yield f"the schema trombi belongs to {owner}, and {user} is no member of that role: migrate as {owner}"
     elif not may_create:
-        yield f'{user} may not write to the schema trombi: let {owner} run GRANT ALL ON SCHEMA trombi TO "{user}"'
+        yield f'{user} may not write to the schema trombi: let {creator} run GRANT ALL ON SCHEMA trombi TO "{user}"'
 
 
 def _of_vector(connection: Connection) -> Iterator[str]:
@@ -117,6 +168,7 @@ def _of_vector(connection: Connection) -> Iterator[str]:
                 f"{user} may not use the schema {schema}, in which pgvector is: let an administrator run"
                 f' GRANT USAGE ON SCHEMA "{schema}" TO "{user}"'
             )
+        yield from _of_strangers(connection, schema)
         return
     if connection.execute(_VECTOR_IS_AVAILABLE).fetchone() is None:
         yield (
@@ -125,6 +177,8 @@ def _of_vector(connection: Connection) -> Iterator[str]:
         )
         return
     in_extensions = connection.execute(_EXTENSIONS_SCHEMA).fetchone() is not None
+    if in_extensions:
+        yield from _of_strangers(connection, "extensions")
     with _tried(connection) as refused:
         if not in_extensions and connection.execute(_SCHEMA).fetchone() is None:
             connection.execute("CREATE SCHEMA trombi")
@@ -137,6 +191,18 @@ def _of_vector(connection: Connection) -> Iterator[str]:
         yield (
             f"{user} may not create the extension pgvector ({refused[0]}): let an administrator run"
             f" CREATE EXTENSION vector{' SCHEMA extensions' if in_extensions else ''} in this database"
+        )
+
+
+def _of_strangers(connection: Connection, schema: str) -> Iterator[str]:
+    """What is in pgvector's schema can pass for a function of Postgres in Trombi's statements."""
+    strangers = [] if schema == "trombi" else [name for (name,) in connection.execute(_STRANGERS, (schema,))]
+    if strangers:
+        yield (
+            f"pgvector belongs into a schema to which only its owner adds; {', '.join(strangers)} may add to {schema},"
+            f' and Trombi would run what they put there: run REVOKE CREATE ON SCHEMA "{schema}" FROM'
+            f" {', '.join(strangers)}; or move pgvector: CREATE SCHEMA IF NOT EXISTS pgvector;"
+            " ALTER EXTENSION vector SET SCHEMA pgvector"
         )
 
 
@@ -164,15 +230,18 @@ def _of_roles(connection: Connection) -> Iterator[str]:
 
 @contextmanager
 def _tried(connection: Connection) -> Iterator[list[str]]:
-    """Roll back what is done in the block; afterwards the list holds what Postgres refused it with, if it did."""
+    """Roll back what is done in the block; afterwards the list holds what Postgres refused it with, if it did.
+
+    What somebody else has made in the meantime is not refused.
+    """
     refused: list[str] = []
     with connection.transaction(force_rollback=True):
         try:
             with connection.transaction():
                 yield refused
-        except psycopg.errors.OperationalError:
-            raise
-        except psycopg.Error as error:
+        except _EXISTS_ALREADY:
+            pass
+        except _REFUSALS as error:
             refused.append(str(error).partition("\n")[0])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sql.migrate import MIGRATIONS, MIGRATIONS_TABLE
+from sql.migrate import CREATE_MIGRATIONS_TABLE, MIGRATIONS, MIGRATIONS_TABLE
 
 SCHEMA = Path(__file__).resolve().parent / "schema.sql"
 
@@ -19,8 +19,10 @@ _HEAD = f"""\
 -- Clients other than psql do without the next line.
 \\set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
 CREATE SCHEMA IF NOT EXISTS trombi;
-CREATE TABLE {MIGRATIONS_TABLE} (version varchar PRIMARY KEY);
+{CREATE_MIGRATIONS_TABLE};
 """
 
 

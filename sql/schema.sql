@@ -3,6 +3,8 @@
 -- Clients other than psql do without the next line.
 \set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
 CREATE SCHEMA IF NOT EXISTS trombi;
 CREATE TABLE trombi.schema_migrations (version varchar PRIMARY KEY);
 
@@ -12,7 +14,12 @@ CREATE TABLE trombi.schema_migrations (version varchar PRIMARY KEY);
 -- Everything of Trombi's lies in the schema trombi; nothing is made, changed or dropped anywhere else, so that a host app
 -- may have tables of the same names. Where pgvector is not installed yet, it goes where Supabase keeps extensions, or
 -- into trombi where there is no such schema.
+--
+-- What a host put into public does not pass for a function of Postgres here.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 CREATE SCHEMA IF NOT EXISTS trombi;
+-- Says that the schema is Trombi's (sql/preflight.py), which later migrations need not have come as far as to show.
+COMMENT ON TABLE trombi.schema_migrations IS 'made by Trombi';
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN
@@ -2088,7 +2095,14 @@ GRANT EXECUTE ON FUNCTION trombi_user_id(), trombi_is_member(uuid), trombi_is_or
     TO authenticated;
 
 GRANT SELECT (id, email, display_name, created_at) ON users TO authenticated;
-GRANT SELECT ON events, event_members, media, ml_jobs, face_persons, media_tags, cluster_runs TO authenticated;
+GRANT SELECT ON events, event_members, ml_jobs, media_tags, cluster_runs TO authenticated;
+-- Neither what recognises a picture again, nor whose a person was.
+GRANT SELECT (id, event_id, bucket, object_name, object_generation, deleted_generation, created_at) ON media
+    TO authenticated;
+GRANT SELECT (
+    id, event_id, cluster_label, representative_face_id, cover_chosen_by_human, status, linked_user_id,
+    invitation_email, merged_into_id, said_to_be_one, metadata, version, created_at, updated_at
+) ON face_persons TO authenticated;
 -- Never an embedding or a landmark: those columns are granted to nobody.
 GRANT SELECT (
     id, media_id, event_id, face_person_id, placed_by_human, bbox, embedding_model, quality_score,
@@ -2113,7 +2127,8 @@ CREATE POLICY organisers_see_runs ON cluster_runs FOR SELECT TO authenticated US
 
 -- ---------------------------------------------------------------- the host app's server
 
--- It writes what is the host app's, reads the rest but for biometrics, tokens and the bus, and erases.
+-- It writes what is the host app's, reads the rest but for biometrics, tokens and the bus, and erases. The export of a
+-- user's data holds that user's biometrics where they are asked for (docs/host-app.md).
 DO $$
 BEGIN
     IF to_regrole('service_role') IS NOT NULL THEN

@@ -14,9 +14,14 @@ import psycopg
 from psycopg import sql
 
 from sql.migrate import database_url_of_environment
-from sql.preflight import Connection, is_trombis
+from sql.preflight import Connection, is_trombis, lock
 
+# What is named first when there is data; every other table counts as well.
 _COUNTED = ("events", "users", "media", "faces")
+_TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'trombi'::regnamespace AND relkind = 'r' AND relname <> 'schema_migrations' ORDER BY relname
+"""
 _SCHEMA_EXISTS = "SELECT FROM pg_namespace WHERE nspname = 'trombi'"
 # What of others would be dropped along: views, triggers, constraints and columns that use something of Trombi's.
 _DEPENDENTS = """
@@ -24,8 +29,25 @@ SELECT DISTINCT pg_describe_object(pg_depend.classid, pg_depend.objid, pg_depend
 FROM pg_depend,
     pg_identify_object(refclassid, refobjid, refobjsubid) AS used,
     pg_identify_object(classid, objid, objsubid) AS user_of_it
-WHERE pg_depend.deptype = 'n' AND used.schema = 'trombi'
-    AND coalesce(user_of_it.schema, '') <> 'trombi' AND user_of_it.identity NOT LIKE '%trombi.%'
+WHERE pg_depend.deptype = 'n' AND used.schema = 'trombi' AND user_of_it.schema IS DISTINCT FROM 'trombi'
+    -- What is in no schema itself is where its table is.
+    AND NOT EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = 'trombi'::regnamespace AND oid IN (
+            SELECT ev_class FROM pg_rewrite WHERE classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
+            UNION ALL SELECT tgrelid FROM pg_trigger WHERE classid = 'pg_trigger'::regclass AND pg_trigger.oid = objid
+            UNION ALL SELECT polrelid FROM pg_policy WHERE classid = 'pg_policy'::regclass AND pg_policy.oid = objid
+            UNION ALL SELECT adrelid FROM pg_attrdef WHERE classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
+            UNION ALL SELECT conrelid FROM pg_constraint
+                WHERE classid = 'pg_constraint'::regclass AND pg_constraint.oid = objid
+        )
+    )
+    -- Where pgvector is in this schema, so are the families of its operators.
+    AND NOT EXISTS (
+        SELECT FROM pg_opfamily WHERE opfnamespace = 'trombi'::regnamespace AND oid IN (
+            SELECT amopfamily FROM pg_amop WHERE classid = 'pg_amop'::regclass AND pg_amop.oid = objid
+            UNION ALL SELECT amprocfamily FROM pg_amproc WHERE classid = 'pg_amproc'::regclass AND pg_amproc.oid = objid
+        )
+    )
     -- Not what pgvector itself consists of, where it is in this schema.
     AND NOT EXISTS (
         SELECT FROM pg_depend AS part
@@ -55,6 +77,7 @@ def uninstall(database_url: str, *, with_data: bool = False) -> list[str]:
     """
     try:
         with psycopg.connect(database_url, connect_timeout=10) as connection:
+            lock(connection)
             return [*_removed(connection, with_data=with_data)]
     except psycopg.Error as error:
         raise UninstallError(f"nothing was removed: {error}") from error
@@ -82,11 +105,10 @@ def _removed(connection: Connection, *, with_data: bool) -> Iterator[str]:
 
 
 def _counts(connection: Connection) -> Iterator[tuple[str, int]]:
-    for table in _COUNTED:
-        exists = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"trombi.{table}",)).fetchone()
-        if exists == (True,):
-            statement = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("trombi", table))
-            yield table, connection.execute(statement).fetchall()[0][0]
+    tables = [name for (name,) in connection.execute(_TABLES)]
+    for table in (*(name for name in _COUNTED if name in tables), *(name for name in tables if name not in _COUNTED)):
+        statement = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("trombi", table))
+        yield table, connection.execute(statement).fetchall()[0][0]
 
 
 def _without_role(connection: Connection, role: str) -> str:

@@ -4,7 +4,12 @@
 -- Everything of Trombi's lies in the schema trombi; nothing is made, changed or dropped anywhere else, so that a host app
 -- may have tables of the same names. Where pgvector is not installed yet, it goes where Supabase keeps extensions, or
 -- into trombi where there is no such schema.
+--
+-- What a host put into public does not pass for a function of Postgres here.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 CREATE SCHEMA IF NOT EXISTS trombi;
+-- Says that the schema is Trombi's (sql/preflight.py), which later migrations need not have come as far as to show.
+COMMENT ON TABLE trombi.schema_migrations IS 'made by Trombi';
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN

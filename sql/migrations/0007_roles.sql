@@ -128,7 +128,14 @@ GRANT EXECUTE ON FUNCTION trombi_user_id(), trombi_is_member(uuid), trombi_is_or
     TO authenticated;
 
 GRANT SELECT (id, email, display_name, created_at) ON users TO authenticated;
-GRANT SELECT ON events, event_members, media, ml_jobs, face_persons, media_tags, cluster_runs TO authenticated;
+GRANT SELECT ON events, event_members, ml_jobs, media_tags, cluster_runs TO authenticated;
+-- Neither what recognises a picture again, nor whose a person was.
+GRANT SELECT (id, event_id, bucket, object_name, object_generation, deleted_generation, created_at) ON media
+    TO authenticated;
+GRANT SELECT (
+    id, event_id, cluster_label, representative_face_id, cover_chosen_by_human, status, linked_user_id,
+    invitation_email, merged_into_id, said_to_be_one, metadata, version, created_at, updated_at
+) ON face_persons TO authenticated;
 -- Never an embedding or a landmark: those columns are granted to nobody.
 GRANT SELECT (
     id, media_id, event_id, face_person_id, placed_by_human, bbox, embedding_model, quality_score,
@@ -153,7 +160,8 @@ CREATE POLICY organisers_see_runs ON cluster_runs FOR SELECT TO authenticated US
 
 -- ---------------------------------------------------------------- the host app's server
 
--- It writes what is the host app's, reads the rest but for biometrics, tokens and the bus, and erases.
+-- It writes what is the host app's, reads the rest but for biometrics, tokens and the bus, and erases. The export of a
+-- user's data holds that user's biometrics where they are asked for (docs/host-app.md).
 DO $$
 BEGIN
     IF to_regrole('service_role') IS NOT NULL THEN

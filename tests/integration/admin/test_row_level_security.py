@@ -97,7 +97,7 @@ def request_of(connection: Connection, user_id: UUID | None) -> Iterator[Connect
 
 
 def seen(connection: Connection, user_id: UUID | None, table: str) -> int:
-    columns = FACE_COLUMNS if table == "faces" else "*"
+    columns = FACE_COLUMNS if table == "faces" else "event_id" if table in ("media", "face_persons") else "*"
     with request_of(connection, user_id) as request:
         statement = sql.SQL("SELECT {} FROM {}").format(sql.SQL(columns), sql.Identifier(table))
         return len(request.execute(statement).fetchall())

@@ -207,7 +207,7 @@ def test_roles_that_another_database_uses_stay_and_what_uses_trombi_is_named(
     assert "kept the role trombi_reviewer: another database uses it" in uninstall(one.url)
     with psycopg.connect(other.url, autocommit=True) as connection:
         connection.execute("CREATE VIEW public.guests AS SELECT id FROM trombi.users")
-    with pytest.raises(UninstallError, match=r"drop it first: rule .* view guests"):
+    with pytest.raises(UninstallError, match=r"drop it first: rule .* view public.guests"):
         uninstall(other.url)
     assert uninstall(one.url)[0] == "there is no schema trombi"
     with psycopg.connect(other.url, autocommit=True) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ from shared.database import Connection
 from sql.migrate import MIGRATIONS, migrate
 from sql.preflight import MigrationError
 from sql.schema import SCHEMA, whole_schema
+from sql.uninstall import uninstall
 from tests.databases import Databases, dump, empty, run_schema
 
 
@@ -22,6 +24,23 @@ def test_the_replayed_migrations_equal_schema_sql(databases: Databases) -> None:
     assert dump(replayed) == dump(migrated), "rights, rows and the versions that count as migrated included"
     migrate(replayed)
     assert dump(replayed) == dump(migrated)
+
+
+def test_schema_sql_does_the_same_whatever_the_client_takes_text_for(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty(databases)
+    with monkeypatch.context() as other:
+        other.setenv("PGCLIENTENCODING", "LATIN1")
+        _set(url, "SET standard_conforming_strings = off")
+        run_schema(url)
+    _set(url, "RESET standard_conforming_strings")
+    assert dump(url) == dump(databases.fresh())
+
+
+def _set(url: str, setting: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} {setting}".encode())
 
 
 def test_schema_sql_on_a_database_that_has_it_changes_nothing(databases: Databases) -> None:
@@ -78,6 +97,33 @@ def test_a_first_migration_that_fails_leaves_the_others_tables_alone_and_goes_on
         found = connection.execute("SELECT to_regclass('trombi.faces'), to_regclass('trombi.ml_jobs')").fetchone()
     assert found == (None, "ml_jobs")
     migrate(url)
+    assert dump(url) == dump(databases.fresh())
+
+
+@pytest.mark.parametrize("failing", ["0001_host", "0002_jobs_and_bus"])
+def test_whichever_migration_fails_the_next_run_goes_on_and_it_can_be_uninstalled(
+    databases: Databases, tmp_path: Path, failing: str
+) -> None:
+    url, nothing = empty(databases), dump(empty(databases))
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder)
+    file = folder / f"{failing}.sql"
+    file.write_text(file.read_text(encoding="utf-8").replace("-- migrate:down", "SELECT 1 / 0;\n-- migrate:down"))
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
+    assert uninstall(url)[0] == "removed the schema trombi"
+    assert dump(url) == nothing
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(url, folder)
+    migrate(url)
+    assert dump(url) == dump(databases.fresh())
+
+
+def test_migrations_at_the_same_time_wait_for_each_other(databases: Databases) -> None:
+    url = empty(databases)
+    with ThreadPoolExecutor(3) as threads:
+        for migrated in [threads.submit(migrate, url) for _ in range(3)]:
+            migrated.result()
     assert dump(url) == dump(databases.fresh())
 
 

@@ -12,8 +12,9 @@ from psycopg import sql
 
 from local.cloud.postgres import database_url as url_of
 from sql import preflight
-from sql.migrate import migrate
+from sql.migrate import database_url_of_environment, migrate
 from sql.preflight import MigrationError, obstacles
+from sql.uninstall import UninstallError, uninstall
 from tests.databases import Databases, dump, empty
 
 
@@ -48,6 +49,21 @@ def as_user(url: str, name: str) -> str:
     return url.replace("//postgres@", f"//{name}@")
 
 
+def test_what_fails_for_another_reason_than_a_right_is_no_missing_right(databases: Databases) -> None:
+    with (
+        psycopg.connect(empty(databases)) as connection,
+        pytest.raises(psycopg.errors.DivisionByZero),
+        preflight._tried(connection),
+    ):
+        connection.execute("SELECT 1 / 0")
+
+
+def test_a_role_that_another_database_s_migration_makes_meanwhile_is_no_missing_right(databases: Databases) -> None:
+    with psycopg.connect(empty(databases)) as connection, preflight._tried(connection) as refused_with:
+        connection.execute("CREATE ROLE authenticated")
+    assert refused_with == []
+
+
 def test_a_database_where_nothing_is_in_the_way_is_left_as_it_is(databases: Databases) -> None:
     url = empty(databases)
     before = dump(url)
@@ -63,6 +79,60 @@ def test_a_schema_of_that_name_that_is_not_ours_is_not_touched(databases: Databa
         execute(url, "CREATE TABLE trombi.schema_migrations (version text)")
     with refused(url, "not Trombi's"):
         pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CREATE FUNCTION trombi.blow() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TYPE trombi.horn AS ENUM ('valve', 'slide')",
+        "CREATE SEQUENCE trombi.counter",
+        "CREATE TABLE trombi.schema_migrations (version text)",
+    ],
+    ids=["a function", "a type", "a sequence", "migrations of its own"],
+)
+def test_a_schema_of_a_host_is_not_touched_also_when_it_holds_no_tables(databases: Databases, content: str) -> None:
+    url = empty(databases)
+    execute(url, "CREATE SCHEMA trombi", content)
+    with refused(url, "not Trombi's"):
+        before = dump(url)
+    with pytest.raises(UninstallError, match="not Trombi's"):
+        uninstall(url, with_data=True)
+    assert dump(url) == before
+
+
+def test_pgvector_where_others_may_create_is_refused(databases: Databases, somebody: str) -> None:
+    url = empty(databases)
+    execute(url, "CREATE EXTENSION vector SCHEMA public", "GRANT CREATE ON SCHEMA public TO PUBLIC")
+    with refused(
+        url, "PUBLIC may add to public", 'REVOKE CREATE ON SCHEMA "public" FROM PUBLIC;', "SET SCHEMA pgvector"
+    ):
+        execute(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", f"GRANT CREATE ON SCHEMA public TO {somebody}")
+    with refused(url, f"{somebody} may add to public"):
+        execute(url, f"REVOKE CREATE ON SCHEMA public FROM {somebody}")
+    migrate(url)
+
+
+def test_nothing_that_a_stranger_put_into_public_is_called(databases: Databases) -> None:
+    url = empty(databases)
+    planted = ("format(text, text)", "obj_description(oid, text)", "shobj_description(oid, text)")
+    execute(
+        url,
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        *(
+            f"CREATE FUNCTION public.{name} RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''planted''; END'"
+            for name in planted
+        ),
+    )
+    migrate(url)
+    migrate(url)
+    assert uninstall(url)[0] == "removed the schema trombi"
+
+
+def test_pgvector_alone_in_an_administrator_s_schema_is_not_in_the_way(databases: Databases) -> None:
+    url = empty(databases)
+    execute(url, "CREATE SCHEMA trombi", "CREATE EXTENSION vector SCHEMA trombi")
+    assert obstacles(url) == []
 
 
 def test_an_empty_schema_that_an_administrator_made_is_taken(databases: Databases) -> None:
@@ -128,3 +198,30 @@ def test_a_schema_of_another_owner_is_told(databases: Databases, somebody: str) 
 def test_a_database_that_cannot_be_reached_is_told_in_words() -> None:
     with pytest.raises(MigrationError, match="migrating the database failed"):
         migrate("postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable&connect_timeout=1")
+
+
+def test_a_server_without_tls_is_told_with_what_to_add(databases: Databases) -> None:
+    url = empty(databases)
+    with pytest.raises(MigrationError, match=r"add \?sslmode=disable"):
+        migrate(url.replace("sslmode=disable&", ""))
+    migrate(url)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "set DATABASE_URL"),
+        ("", "set DATABASE_URL"),
+        (" ", "set DATABASE_URL"),
+        ("host=127.0.0.1 dbname=trombi password=secret", "give a postgresql:// URL"),
+    ],
+    ids=["none", "empty", "blank", "words"],
+)
+def test_an_address_that_is_no_url_is_refused(monkeypatch: pytest.MonkeyPatch, given: str | None, told: str) -> None:
+    if given is None:
+        monkeypatch.delenv("DATABASE_URL", raising=False)
+    else:
+        monkeypatch.setenv("DATABASE_URL", given)
+    with pytest.raises(SystemExit, match=told) as ended:
+        database_url_of_environment()
+    assert "secret" not in str(ended.value)

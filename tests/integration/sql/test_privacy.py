@@ -661,3 +661,14 @@ def test_a_purge_waits_for_a_clustering_that_is_written(party: Party, database: 
         run.execute("UPDATE faces SET face_person_id = %s WHERE face_person_id IS NULL", (party.ada_person,))
     thread.join()
     assert not {row["id"] for row in rows(party.connection, "faces")} & set(party.ada_faces)
+
+
+_HASHES = ("face_persons.former_user_hash", "media.faces_picture_hash", "media.faces_crc32c")
+
+
+def test_users_do_not_read_what_recognises_a_picture_or_a_former_user(connection: Connection) -> None:
+    may = "SELECT has_column_privilege('authenticated', %s, %s, 'SELECT') AS may"
+    for hashed in _HASHES:
+        table, column = hashed.split(".")
+        assert connection.execute(may, (f"trombi.{table}", column)).fetchone() == {"may": False}, hashed
+        assert connection.execute(may, (f"trombi.{table}", "event_id")).fetchone() == {"may": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -122,6 +123,75 @@ def test_an_index_over_all_faces_is_built_used_and_dropped(filled: Filled, kind:
     assert dump(filled.url, "--schema-only") == before
 
 
+_INDEXES = """
+SELECT indexrelid, relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = 'trombi.faces'::regclass AND relname LIKE 'faces_embedding%'
+"""
+
+
+def test_a_build_that_fails_leaves_the_index_that_was_there_and_no_broken_one(databases: Databases) -> None:
+    url = databases.fresh()
+    vector_index.build(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        before = connection.execute(_INDEXES).fetchall()
+        with pytest.raises(vector_index.VectorIndexError, match="not built"):
+            vector_index.build(url, "btree")
+        assert connection.execute(_INDEXES).fetchall() == before
+        assert [row[1:] for row in before] == [(vector_index.NAME, True)]
+
+
+def test_a_build_is_not_cut_short_by_the_database_s_time_limit_nor_by_little_memory(filled: Filled) -> None:
+    name = filled.connection.info.dbname
+    settings = ("statement_timeout", "maintenance_work_mem")
+    with psycopg.connect(filled.url, autocommit=True) as connection:
+        for setting, value in zip(settings, ("'20ms'", "'1MB'"), strict=True):
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = {value}".encode())
+    try:
+        for kind in vector_index.KINDS:
+            vector_index.build(filled.url, kind)
+    finally:
+        for setting in settings:
+            filled.connection.execute(f"ALTER DATABASE {name} RESET {setting}".encode())
+        vector_index.drop(filled.url)
+
+
+def test_two_builds_at_once_wait_for_each_other(databases: Databases) -> None:
+    url = databases.fresh()
+    with ThreadPoolExecutor(3) as threads:
+        for built in [threads.submit(vector_index.build, url) for _ in range(3)]:
+            built.result()
+    with psycopg.connect(url) as connection:
+        assert [row[1:] for row in connection.execute(_INDEXES)] == [(vector_index.NAME, True)]
+
+
+def test_ivfflat_is_given_the_memory_that_its_lists_need_and_a_build_without_leaves_no_broken_index(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"ALTER DATABASE {filled.connection.info.dbname}"
+    monkeypatch.setattr(vector_index, "_lists", lambda _: 1000)
+    vector_index.build(filled.url, "ivfflat")
+    try:
+        before = filled.connection.execute(_INDEXES).fetchall()
+        monkeypatch.setattr(vector_index, "_ivfflat_kilobytes", lambda _: 1024)
+        filled.connection.execute(f"{database} SET maintenance_work_mem = '1MB'".encode())
+        with pytest.raises(vector_index.VectorIndexError, match="memory required"):
+            vector_index.build(filled.url, "ivfflat")
+        assert filled.connection.execute(_INDEXES).fetchall() == before
+        assert [(row["relname"], row["indisvalid"]) for row in before] == [(vector_index.NAME, True)]
+    finally:
+        filled.connection.execute(f"{database} RESET maintenance_work_mem".encode())
+        vector_index.drop(filled.url)
+
+
+def test_without_trombi_s_tables_make_migrate_is_named_also_where_pgvector_is(databases: Databases) -> None:
+    url = empty(databases)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
+    for do in (vector_index.build, vector_index.drop):
+        with pytest.raises(vector_index.VectorIndexError, match="make migrate"):
+            do(url)
+
+
 def test_without_trombi_s_schema_no_index_is_built_and_why_is_told(databases: Databases) -> None:
     with pytest.raises(vector_index.VectorIndexError, match="make migrate"):
         vector_index.build(empty(databases))
@@ -131,7 +201,7 @@ def test_what_pgvector_brought_along_goes_with_the_schema_unless_the_host_uses_i
     url, before = databases.fresh(), dump(empty(databases))
     with psycopg.connect(url, autocommit=True) as host:
         host.execute("CREATE TABLE public.songs (sound trombi.vector(3))")
-    with pytest.raises(UninstallError, match="column sound of table songs"):
+    with pytest.raises(UninstallError, match=r"column sound of table public\.songs"):
         uninstall(url)
     with psycopg.connect(url, autocommit=True) as host:
         host.execute("DROP TABLE public.songs")
