@@ -195,7 +195,7 @@ def _of_vector(connection: Connection) -> Iterator[str]:
 
 
 def _of_strangers(connection: Connection, schema: str) -> Iterator[str]:
-    """What is in pgvector's schema can pass for a function of Postgres in Trombi's statements."""
+    """Yield why objects in pgvector's schema could pass for functions of Postgres in Trombi's statements."""
     strangers = [] if schema == "trombi" else [name for (name,) in connection.execute(_STRANGERS, (schema,))]
     if strangers:
         yield (

@@ -147,6 +147,20 @@ def _turned_with_wrong_adler() -> bytes:
     return _png_of(_flipped(_zlib_stream(plain), -1), plain=plain)
 
 
+def _large_jpeg(mode: str = "RGB") -> bytes:
+    return encode(card().convert(mode).resize((1200, 900)), "JPEG", quality=95)
+
+
+def _cut_with_end(share: float, mode: str = "RGB") -> bytes:
+    data = _large_jpeg(mode)
+    return data[: int(len(data) * share)] + b"\xff\xd9"
+
+
+def _without_its_middle() -> bytes:
+    data = _large_jpeg()
+    return data[: len(data) // 2] + data[len(data) // 2 + len(data) // 10 :]
+
+
 def _damaged_stream() -> bytes:
     middle = len(_zlib_stream()) // 2
     return _zlib_stream()[:middle] + bytes(8) + _zlib_stream()[middle + 8 :]
@@ -316,6 +330,10 @@ def _jpeg_cases() -> list[tuple[str, Outcome, Callable[[], bytes]]]:
         ("anything behind the end", READ, lambda: _jpeg() + bytes(range(256)) * 40),
         ("cut in the middle", _cut(), lambda: _jpeg()[: len(_jpeg()) // 2]),
         ("without its end marker", _cut(), lambda: _jpeg()[:-2]),
+        ("cut in the middle, an end marker behind it", _damaged(), lambda: _cut_with_end(0.5)),
+        ("cut near its end, an end marker behind it", _damaged(), lambda: _cut_with_end(0.9)),
+        ("grey, cut near its end, an end marker behind it", _damaged(), lambda: _cut_with_end(0.9, "L")),
+        ("bytes missing in the middle", _damaged(), _without_its_middle),
         ("cut in the middle, a video behind it", _damaged(), lambda: _jpeg()[:-200] + b"\xff\x05" + _video()),
         ("more than 100 scans", _damaged("more than 100 scans"), lambda: _many_scans((96, 64), 120)),
         ("many scans of many pixels", _damaged("takes too long"), lambda: _many_scans((6000, 6000), 70)),
