@@ -1,4 +1,4 @@
-"""Choose the threads of BLAS: one where other threads compute or many small products follow each other, else all."""
+"""Restrict BLAS to the calling thread, where other threads compute or many small products follow each other."""
 
 from __future__ import annotations
 
@@ -13,20 +13,11 @@ def single_threaded_blas() -> AbstractContextManager[object]:
 
     BLAS threads keep spinning for a while after each product and compete with the threads of this process.
     """
-    controller, _ = _blas()
-    limited: AbstractContextManager[object] = controller.limit(limits=1, user_api="blas")
-    return limited
-
-
-def multi_threaded_blas() -> AbstractContextManager[object]:
-    """Let BLAS use as many threads as it would by itself, within this context: for one large product."""
-    controller, threads = _blas()
-    limited: AbstractContextManager[object] = controller.limit(limits=threads, user_api="blas")
+    limited: AbstractContextManager[object] = _blas().limit(limits=1, user_api="blas")
     return limited
 
 
 @cache
-def _blas() -> tuple[ThreadpoolController, int]:
-    """Find the loaded BLAS libraries and their number of threads, before any limit; it takes a millisecond or two."""
-    controller = ThreadpoolController()
-    return controller, max((library["num_threads"] for library in controller.select(user_api="blas").info()), default=1)
+def _blas() -> ThreadpoolController:
+    """Find the loaded BLAS libraries, once; it takes a millisecond or two."""
+    return ThreadpoolController()

@@ -7,7 +7,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from functions.cluster.blas import multi_threaded_blas
 from functions.cluster.tree.bottlenecks import mark_within
 from functions.cluster.tree.hdbscan_tree import dense_spanning_tree
 
@@ -30,9 +29,8 @@ def similarity_matrix(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     half = rows.shape[0] // 2
     columns = rows.copy().T
     products = np.empty((rows.shape[0], rows.shape[0]), dtype=np.float32)
-    with multi_threaded_blas():
-        np.matmul(rows[:half], columns, out=products[:half])
-        np.matmul(rows[half:], columns[:, half:], out=products[half:, half:])
+    np.matmul(rows[:half], columns, out=products[:half])
+    np.matmul(rows[half:], columns[:, half:], out=products[half:, half:])
     products[half:, :half] = products[:half, half:].T
     return products
 
