@@ -104,14 +104,6 @@ def changed_events(connection: Connection, limit: int) -> list[UUID]:
 # ---------------------------------------------------------------- sweep
 
 
-@dataclass(frozen=True)
-class OpenJob:
-    """A job that the sweep found waiting."""
-
-    job: Job
-    priority: str
-
-
 _STUCK = """
 SELECT id FROM ml_jobs
 WHERE (status = 'processing' AND started_at < statement_timestamp() - %(after)s)
