@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import cache
+from pathlib import Path
 
 import flask
 import functions_framework
@@ -27,8 +29,7 @@ def service() -> Service:
     """Everything this process needs, made on the first request (a worker forks after import)."""
     settings = DetectSettings.from_environment()
     start_logging("detect", settings.log_level)
-    pack = packs.find(settings.face_pack, mirrored=settings.face_mirrored)
-    directory = packs.verify(pack, settings.face_model_dir)
+    pack, directory = _verified_pack(settings.face_pack, settings.face_model_dir, mirrored=settings.face_mirrored)
     logger().info("model pack", pack=pack.name, model=pack.model_id, licence=pack.licence, notice=pack.notice)
     engine = Engine(
         directory,
@@ -57,6 +58,17 @@ def main(request: flask.Request) -> flask.Response:
     return service().answer(request)
 
 
+@cache
+def _verified_pack(name: str, directory: Path | None, *, mirrored: bool) -> tuple[packs.Pack, Path]:
+    """Find and verify the model pack; its files are hashed once, before workers fork and inherit the result.
+
+    Raises:
+        PackError: unknown, missing or damaged; nothing is cached then.
+    """
+    pack = packs.find(name, mirrored=mirrored)
+    return pack, packs.verify(pack, directory)
+
+
 def _check_settings() -> None:
     """Read the settings, and verify the model pack that they name.
 
@@ -65,7 +77,7 @@ def _check_settings() -> None:
     """
     settings = DetectSettings.from_environment()
     try:
-        packs.verify(packs.find(settings.face_pack, mirrored=settings.face_mirrored), settings.face_model_dir)
+        _verified_pack(settings.face_pack, settings.face_model_dir, mirrored=settings.face_mirrored)
     except packs.PackError as error:
         raise SettingsError(str(error)) from None
 
