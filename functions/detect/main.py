@@ -59,7 +59,7 @@ def main(request: flask.Request) -> flask.Response:
 
 
 @cache
-def _verified_pack(name: str, directory: Path | None, *, mirrored: bool) -> tuple[packs.Pack, Path]:
+def _verified_pack(name: str, directory: Path, *, mirrored: bool) -> tuple[packs.Pack, Path]:
     """Find and verify the model pack; its files are hashed once, before workers fork and inherit the result.
 
     Raises:
