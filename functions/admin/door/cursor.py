@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Position(BaseModel):
 
 
 Kind = TypeVar("Kind", bound=Position)
+Row = TypeVar("Row")
 
 
 def fingerprint(*of: object) -> str:
@@ -65,6 +67,14 @@ def read(kind: type[Kind], text: str | None, list_of: str) -> Kind | None:
     if position.list_of != list_of or write(position) != text:
         raise _wrong()
     return position
+
+
+def next_page(rows: Sequence[object], page: Sequence[Row], position: Callable[[Row], Position]) -> str | None:
+    """Return the cursor of the page after ``page``; None if ``rows``, read with one row to spare, hold no more.
+
+    ``position`` is called with the page's last row.
+    """
+    return write(position(page[-1])) if len(rows) > len(page) else None
 
 
 def _wrong() -> Problem:

@@ -134,10 +134,9 @@ def routes(resources: Resources) -> APIBlueprint:
         with resources.transaction(caller) as connection:
             rows = events_store.events(connection, caller.user_id, after, query.limit + 1)
         page = rows[: query.limit]
-        more = None
-        if len(rows) > len(page):
-            last = page[-1]
-            more = cursor.write(_EventPosition(list_of=list_of, id=last["id"], created_at=last["created_at"]))
+        more = cursor.next_page(
+            rows, page, lambda last: _EventPosition(list_of=list_of, id=last["id"], created_at=last["created_at"])
+        )
         return unless_known({"items": [_event(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>", responses={200: EventState, 304: None})

@@ -212,10 +212,9 @@ def routes(resources: Resources) -> APIBlueprint:
             access.to_event(connection, caller, path.event_id)
             rows = privacy_store.receipts(connection, path.event_id, after, query.limit + 1)
         page = rows[: query.limit]
-        more = None
-        if len(rows) > len(page):
-            last = page[-1]
-            more = cursor.write(_ReceiptPosition(list_of=list_of, id=last["id"], requested_at=last["requested_at"]))
+        more = cursor.next_page(
+            rows, page, lambda last: _ReceiptPosition(list_of=list_of, id=last["id"], requested_at=last["requested_at"])
+        )
         return flask.jsonify({"items": [_shown_receipt(row) for row in page], "next_cursor": more})
 
     @api.get("/privacy/export", responses={200: Export})

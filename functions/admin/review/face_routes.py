@@ -105,9 +105,9 @@ def routes(resources: Resources) -> APIBlueprint:
             rows = faces_store.faces_of_person(connection, entered.event_id, path.person_id, after, query.limit + 1)
             note_read(connection, caller, entered.event_id, "person", path.person_id)
         page = rows[: query.limit]
-        more = None
-        if len(rows) > len(page):
-            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+        more = cursor.next_page(
+            rows, page, lambda last: _FacePosition(list_of=list_of, id=last["id"], quality=last["quality"])
+        )
         return flask.jsonify({"items": [shown_face(row) for row in page], "next_cursor": more})
 
     @api.get("/event/<uuid:event_id>/faces-of-nobody", responses={200: FaceOfNobodyPage})
@@ -122,9 +122,9 @@ def routes(resources: Resources) -> APIBlueprint:
             rows = faces_store.faces_of_nobody(connection, path.event_id, after, query.limit + 1)
             page = rows[: query.limit]
             note_read(connection, caller, path.event_id, "face", *(row["id"] for row in page))
-        more = None
-        if len(rows) > len(page):
-            more = cursor.write(_FacePosition(list_of=list_of, id=page[-1]["id"], quality=page[-1]["quality"]))
+        more = cursor.next_page(
+            rows, page, lambda last: _FacePosition(list_of=list_of, id=last["id"], quality=last["quality"])
+        )
         calibration = resources.settings.face_calibration
         items = [{**shown_face(row), "reason": why_nobody(row, calibration)} for row in page]
         return flask.jsonify({"items": items, "next_cursor": more})

@@ -159,7 +159,7 @@ def routes(resources: Resources) -> APIBlueprint:
                 connection, wanted, query.order, _after(query.cursor, list_of), query.limit + 1
             )
         page = rows[: query.limit]
-        more = _cursor_after(page[-1], list_of) if len(rows) > len(page) else None
+        more = cursor.next_page(rows, page, lambda last: _position_of(last, list_of))
         items = [_shown(row, entered) for row in page]
         # The cursor holds when the first page was asked for, which makes it no other page.
         return unless_known({"items": items, "next_cursor": more}, {"items": items, "is_last": more is None})
@@ -204,14 +204,13 @@ def routes(resources: Resources) -> APIBlueprint:
             shown_of_halves = [row["id"] for rows in halves.values() for row in rows if row["rank"] == 1]
             note_read(connection, caller, path.event_id, "face", *faces, *shown_of_halves)
         shown = {id_: _shown(row, entered) for id_, row in persons.items()}
-        more = None
-        if len(rows) > len(page):
-            last = page[-1]
-            more = cursor.write(
-                _SuggestionPosition(
-                    list_of=list_of, id=last["first_id"], second_id=last["second_id"], score=last["score"]
-                )
-            )
+        more = cursor.next_page(
+            rows,
+            page,
+            lambda last: _SuggestionPosition(
+                list_of=list_of, id=last["first_id"], second_id=last["second_id"], score=last["score"]
+            ),
+        )
         items = [
             _split_question(row, halves[row["first_id"]], shown)
             if row["kind"] == "split"
@@ -241,17 +240,15 @@ def _after(text: str | None, list_of: str) -> AfterPerson | None:
     return AfterPerson(position.as_of, position.id, position.photos, position.created_at, position.name)
 
 
-def _cursor_after(last: Mapping[str, Any], list_of: str) -> str:
+def _position_of(last: Mapping[str, Any], list_of: str) -> _PersonPosition:
     as_of: datetime = last["as_of"]
-    return cursor.write(
-        _PersonPosition(
-            list_of=list_of,
-            id=last["id"],
-            as_of=as_of,
-            photos=last["ranked_photos"],
-            created_at=last["created_at"],
-            name=last["ranked_name"],
-        )
+    return _PersonPosition(
+        list_of=list_of,
+        id=last["id"],
+        as_of=as_of,
+        photos=last["ranked_photos"],
+        created_at=last["created_at"],
+        name=last["ranked_name"],
     )
 
 
