@@ -24,7 +24,7 @@ _SERVER = """
 SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
     current_setting('server_encoding'), current_setting('transaction_read_only'), current_user, current_database()
 """
-_VECTOR = """
+VECTOR_SCHEMA = """
 SELECT nspname, has_schema_privilege(pg_namespace.oid, 'USAGE')
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
 """
@@ -160,7 +160,7 @@ def _of_schema(connection: Connection) -> Iterator[str]:
 
 def _of_vector(connection: Connection) -> Iterator[str]:
     user = _row(connection, _SERVER)[4]
-    installed = connection.execute(_VECTOR).fetchone()
+    installed = connection.execute(VECTOR_SCHEMA).fetchone()
     if installed is not None:
         schema, usable = installed
         if not usable:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from sql.migrate import database_url_of_environment
-from sql.preflight import Connection, is_trombis, lock
+from sql.preflight import CONNECT_TIMEOUT_SECONDS, Connection, is_trombis, lock
 
 # What is named first when there is data; every other table counts as well.
 _COUNTED = ("events", "users", "media", "faces")
@@ -76,7 +76,7 @@ def uninstall(database_url: str, *, with_data: bool = False) -> list[str]:
             it uses it, or the database cannot be reached.
     """
     try:
-        with psycopg.connect(database_url, connect_timeout=10) as connection:
+        with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             lock(connection)
             return [*_removed(connection, with_data=with_data)]
     except psycopg.Error as error:

@@ -20,14 +20,11 @@ import psycopg
 from psycopg import sql
 
 from sql.migrate import database_url_of_environment
-from sql.preflight import CONNECT_TIMEOUT_SECONDS, Connection
+from sql.preflight import CONNECT_TIMEOUT_SECONDS, VECTOR_SCHEMA, Connection
 
 NAME = "faces_embedding_idx"
 KINDS = ("hnsw", "ivfflat")
 _MANY = 1_000_000
-_VECTOR = (
-    "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'"
-)
 _DROP = "DROP INDEX CONCURRENTLY IF EXISTS trombi.faces_embedding_idx"
 # The name while it is built: the index that is there serves until the new one is whole.
 _UNFINISHED = "faces_embedding_new_idx"
@@ -54,7 +51,7 @@ def build(database_url: str, kind: str = "hnsw") -> None:
     """
     try:
         with _alone(database_url) as connection:
-            found = connection.execute(_VECTOR).fetchone()
+            found = connection.execute(VECTOR_SCHEMA).fetchone()
             if found is None:
                 raise VectorIndexError("pgvector is not installed: run make migrate first")
             # What a run that was killed left behind.
